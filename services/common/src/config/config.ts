@@ -1,0 +1,30 @@
+/**
+ * The door to the environment: files named config.ts are the only ones that may read it (a policy
+ * test), so that every variable the product listens to can be found, listed and bounded.
+ */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** The process environment, for a setting table to parse. */
+export function processEnvironment(): Environment {
+  return process.env
+}
+
+/** Command-line words after the script. */
+export function processArguments(): readonly string[] {
+  return process.argv.slice(2)
+}
+
+/** TRIBUTARY_FAILPOINTS: faults to inject, see failpoint.ts. */
+export function failpointSpecification(): string | undefined {
+  return process.env['TRIBUTARY_FAILPOINTS']
+}
+
+/** TRIBUTARY_LOG_LEVEL before any table is parsed: the loggers of workers and tools. */
+export function logLevel(): string {
+  return process.env['TRIBUTARY_LOG_LEVEL'] ?? 'info'
+}
+
+/** TRIBUTARY_PYTHON: the interpreter that tests use as the foreign reader. */
+export function pythonPath(): string | undefined {
+  return process.env['TRIBUTARY_PYTHON']
+}

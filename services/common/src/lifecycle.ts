@@ -1,0 +1,130 @@
+/**
+ * Starts the parts of a process in order and stops them in reverse, once. A part that fails to start
+ * stops those before it. The first SIGTERM or SIGINT stops gracefully; a second one, or the grace
+ * period running out, ends the process at once: nothing acknowledged may depend on a clean end.
+ */
+import type { Logger } from './logger.ts'
+import { AppError } from './errors.ts'
+
+export interface Component {
+  readonly name: string
+  start?(): void | Promise<void>
+  stop?(): void | Promise<void>
+}
+
+export interface LifecycleOptions {
+  readonly logger: Logger
+  /** How long a graceful stop may take; Kubernetes kills after 30 s by default. */
+  readonly stopTimeoutMs: number
+  /** Ends the process; tests replace it. */
+  readonly exit?: (status: number) => void
+}
+
+const SIGNALS = ['SIGTERM', 'SIGINT'] as const
+/** 128 + 15, what a shell reports for SIGTERM. */
+const FORCED_EXIT_STATUS = 143
+
+export class Lifecycle {
+  readonly #logger: Logger
+  readonly #stopTimeoutMs: number
+  readonly #exit: (status: number) => void
+  readonly #components: Component[] = []
+  #startedCount = 0
+  #stopping: Promise<void> | undefined
+
+  constructor(options: LifecycleOptions) {
+    this.#logger = options.logger
+    this.#stopTimeoutMs = options.stopTimeoutMs
+    this.#exit = options.exit ?? ((status) => process.exit(status))
+  }
+
+  get isStopping(): boolean {
+    return this.#stopping !== undefined
+  }
+
+  /** Adds a part; parts start in the order of adding and stop in reverse. */
+  add(component: Component): void {
+    this.#components.push(component)
+  }
+
+  /** Starts all parts; when one fails, those before it are stopped and its error is thrown. */
+  async start(): Promise<void> {
+    for (const component of this.#components.slice(this.#startedCount)) {
+      if (this.isStopping) return
+      try {
+        await component.start?.()
+      } catch (error) {
+        await this.stop().catch((stopError: unknown) => {
+          this.#logger.error({ err: stopError }, 'stopping after a failed start failed too')
+        })
+        throw error
+      }
+      this.#startedCount++
+    }
+  }
+
+  /**
+   * Stops the started parts in reverse; further calls wait for the first.
+   * @throws AppError internal with the first cause, after every part was asked to stop
+   */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stopAll()
+    return this.#stopping
+  }
+
+  async #stopAll(): Promise<void> {
+    const started = this.#components.slice(0, this.#startedCount).reverse()
+    const failures: { name: string; error: unknown }[] = []
+    for (const component of started) {
+      try {
+        await component.stop?.()
+      } catch (error) {
+        failures.push({ name: component.name, error })
+      }
+    }
+    const [first] = failures
+    if (first !== undefined) {
+      throw new AppError('internal', 'parts failed to stop', {
+        cause: first.error,
+        details: { parts: failures.map((failure) => failure.name) },
+      })
+    }
+  }
+
+  /** Starts, then resolves with the exit status after a signal has stopped everything. */
+  async runUntilSignal(): Promise<number> {
+    const finished = Promise.withResolvers<number>()
+    const onSignal = (signal: NodeJS.Signals): void => {
+      if (this.isStopping) {
+        this.#logger.warn({ signal }, 'second signal, ending now')
+        this.#exit(FORCED_EXIT_STATUS)
+        return
+      }
+      this.#logger.info({ signal }, 'stopping')
+      this.#stopWithin().then(finished.resolve, finished.reject)
+    }
+    for (const signal of SIGNALS) process.on(signal, onSignal)
+    try {
+      await this.start()
+      return await finished.promise
+    } finally {
+      for (const signal of SIGNALS) process.off(signal, onSignal)
+    }
+  }
+
+  async #stopWithin(): Promise<number> {
+    const timer = setTimeout(() => {
+      this.#logger.error({ stopTimeoutMs: this.#stopTimeoutMs }, 'graceful stop took too long')
+      this.#exit(FORCED_EXIT_STATUS)
+    }, this.#stopTimeoutMs)
+    try {
+      await this.stop()
+      return 0
+    } catch (error) {
+      this.#logger.error({ err: error }, 'stopped with failures')
+      return 1
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
