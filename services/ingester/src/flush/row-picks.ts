@@ -1,0 +1,53 @@
+/**
+ * Which rows of which batch land where in a row group. Gathering goes batch by batch through these
+ * picks, so each inner loop reads one batch's arrays of one type (a loop that switched batches per
+ * row would see every index width and leave V8's fast path).
+ */
+import type { SourceTable } from './source-table.ts'
+
+export interface RowPicks {
+  readonly rowCount: number
+  /** Per batch: its picks are pickRow[batchStart[b], batchStart[b + 1]). */
+  readonly batchStart: Int32Array
+  /** Row inside its batch. */
+  readonly pickRow: Int32Array
+  /** Row inside the row group. */
+  readonly pickTarget: Int32Array
+}
+
+/** Batch of every row of the table. */
+export function batchOfRows(table: SourceTable): Int32Array {
+  const batchOf = new Int32Array(table.rowCount)
+  table.batches.forEach((batch, index) => {
+    batchOf.fill(index, batch.rowBase, batch.rowBase + batch.view.rowCount)
+  })
+  return batchOf
+}
+
+/** The picks for order[start, end): a counting sort of the row group's rows by batch. */
+export function pickRows(
+  table: SourceTable,
+  batchOf: Int32Array,
+  order: Int32Array,
+  start: number,
+  end: number,
+): RowPicks {
+  const batchCount = table.batches.length
+  const rowCount = end - start
+  const batchStart = new Int32Array(batchCount + 1)
+  for (let index = start; index < end; index++) batchStart[batchOf[order[index]!]! + 1]! += 1
+  for (let batch = 0; batch < batchCount; batch++) batchStart[batch + 1]! += batchStart[batch]!
+  const next = batchStart.slice(0, batchCount)
+  const rowBases = Int32Array.from(table.batches, (batch) => batch.rowBase)
+  const pickRow = new Int32Array(rowCount)
+  const pickTarget = new Int32Array(rowCount)
+  for (let index = start; index < end; index++) {
+    const row = order[index]!
+    const batch = batchOf[row]!
+    const at = next[batch]!
+    pickRow[at] = row - rowBases[batch]!
+    pickTarget[at] = index - start
+    next[batch] = at + 1
+  }
+  return { rowCount, batchStart, pickRow, pickTarget }
+}
