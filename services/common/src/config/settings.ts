@@ -1,0 +1,259 @@
+/**
+ * Every setting of the product, in the order of the data path. A role takes the tables of its parts
+ * (`standalone` all of them); help and docs/configuration.md are made from them. Bounds show what
+ * has been thought through: less than the least does not work, more than the most was never meant.
+ */
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+import { LOG_LEVELS } from '../logger.ts'
+import { LIMITS } from '../limits.ts'
+import { boolean, bytes, choice, duration, integer, port, text, url } from './setting.ts'
+import type { SettingSection } from './setting-report.ts'
+import type { ConfigOf, Relation } from './setting-table.ts'
+
+const KIB = 1024
+const MIB = 1024 * KIB
+const GIB = 1024 * MIB
+const SECOND_MS = 1000
+const MINUTE_MS = 60 * SECOND_MS
+const HOUR_MS = 60 * MINUTE_MS
+const DAY_MS = 24 * HOUR_MS
+
+export const processSettings = {
+  dataDir: text({
+    default: './data',
+    sentence: 'Folder of the write-ahead log and, unless --object-store says else, of the files.',
+  }),
+  host: text({
+    default: '127.0.0.1',
+    sentence: 'Address to listen on; 0.0.0.0 takes telemetry from other machines.',
+  }),
+  adminPort: port({
+    default: 9464,
+    sentence: 'Port of health, Prometheus metrics and the flush command; 0 takes a free one.',
+  }),
+  stopTimeoutMs: duration({
+    default: 25 * SECOND_MS,
+    min: 0,
+    max: HOUR_MS,
+    sentence: 'A graceful stop may take this long: Kubernetes kills after 30s.',
+  }),
+  logLevel: choice(LOG_LEVELS, {
+    default: 'info',
+    sentence: 'Least severe log line that is written.',
+  }),
+}
+
+export const receiveSettings = {
+  otlpGrpcPort: port({ default: 4317, sentence: 'Port of OTLP/gRPC; 0 takes a free one.' }),
+  otlpHttpPort: port({ default: 4318, sentence: 'Port of OTLP/HTTP; 0 takes a free one.' }),
+  requestBytesMax: bytes({
+    default: LIMITS.requestBytesMax,
+    min: 64 * KIB,
+    max: GIB,
+    sentence: 'Largest request, on the wire and again after decompression.',
+  }),
+  inflightBytesMax: bytes({
+    default: 256 * MIB,
+    min: MIB,
+    max: 64 * GIB,
+    sentence: 'Bytes of all requests being received or not yet acknowledged; past it: retry later.',
+  }),
+  requestTimeoutMs: duration({
+    default: 30 * SECOND_MS,
+    min: 100,
+    max: HOUR_MS,
+    sentence: 'A request must be read and acknowledged within this time.',
+  }),
+  connectionAgeMaxMs: duration({
+    default: 30 * MINUTE_MS,
+    min: SECOND_MS,
+    max: 7 * DAY_MS,
+    sentence: 'gRPC connections are asked to reconnect at this age, so that load spreads.',
+  }),
+  connectionsMax: integer({
+    default: 20_000,
+    min: 1,
+    max: 1_000_000,
+    sentence: 'Open connections per port; more are refused.',
+  }),
+  tenantsMax: integer({
+    default: LIMITS.tenantsMax,
+    min: 1,
+    max: 100_000,
+    sentence: 'Different tenants; past it a new one is told to retry later.',
+  }),
+  itemAgeMaxMs: duration({
+    default: 0,
+    min: 0,
+    max: 36_500 * DAY_MS,
+    sentence: 'Items older than this are rejected; 0 accepts any age.',
+  }),
+  itemAheadMaxMs: duration({
+    default: DAY_MS,
+    min: 0,
+    max: 36_500 * DAY_MS,
+    sentence: 'Items further in the future than this are rejected.',
+  }),
+}
+
+export const walSettings = {
+  walSync: choice(['always', 'group', 'none'], {
+    default: 'group',
+    sentence:
+      'When an acknowledged request is safe on disk: after its own sync, a shared one, or not waited for.',
+  }),
+  walSyncIntervalMs: duration({
+    default: 5,
+    min: 1,
+    max: SECOND_MS,
+    sentence: 'Longest wait for a shared sync.',
+  }),
+  walSyncBytesMax: bytes({
+    default: MIB,
+    min: 4 * KIB,
+    max: 64 * MIB,
+    sentence: 'A shared sync begins at the latest when this much waits for it.',
+  }),
+  walSegmentBytesMax: bytes({
+    default: LIMITS.walSegmentBytesMax,
+    min: MIB,
+    max: GIB,
+    sentence: 'Size at which a segment of the write-ahead log is closed.',
+  }),
+  walBytesMax: bytes({
+    default: 4 * GIB,
+    min: 4 * MIB,
+    max: 1024 * GIB,
+    sentence: 'Disk that the write-ahead log may take; past it: retry later.',
+  }),
+}
+
+export const flushSettings = {
+  flushIntervalMs: duration({
+    default: MINUTE_MS,
+    min: 100,
+    max: DAY_MS,
+    sentence: 'Rows become files at this age at the latest.',
+  }),
+  flushBytes: bytes({
+    default: 64 * MIB,
+    min: 64 * KIB,
+    max: 4 * GIB,
+    sentence: 'Rows in memory that start a flush before their age does.',
+  }),
+  memtableBytesMax: bytes({
+    default: 512 * MIB,
+    min: MIB,
+    max: 256 * GIB,
+    sentence: 'All rows in memory, being flushed or not; past it: retry later.',
+  }),
+  flushWorkers: integer({
+    default: 1,
+    min: 1,
+    max: 64,
+    sentence: 'Worker threads that write Parquet.',
+  }),
+  fileBytesMax: bytes({
+    default: 256 * MIB,
+    min: MIB,
+    max: 16 * GIB,
+    sentence: 'A file is closed at this size.',
+  }),
+  fileRowsMax: integer({
+    default: 4_000_000,
+    min: 1000,
+    max: 100_000_000,
+    sentence: 'A file is closed at this many rows.',
+  }),
+  rowGroupRowsMax: integer({
+    default: 128 * 1024,
+    min: 1000,
+    max: 10_000_000,
+    sentence: 'Rows of a row group: what a reader skips or reads as one.',
+  }),
+  zstdLevel: integer({ default: 1, min: 1, max: 19, sentence: 'Compression level of the files.' }),
+  attributeColumnsMax: integer({
+    default: LIMITS.attributeColumnsMax,
+    min: 1,
+    max: 10_000,
+    sentence: 'Attribute columns per file and namespace; rarer keys share one JSON column.',
+  }),
+  retryRemoval: boolean({
+    default: true,
+    sentence: 'Store a part of a request that a client sends again once.',
+  }),
+  retryWindowMs: duration({
+    default: 10 * MINUTE_MS,
+    min: SECOND_MS,
+    max: DAY_MS,
+    sentence: 'How long a part is remembered for that.',
+  }),
+}
+
+export const storeSettings = {
+  objectStore: url({
+    default: undefined,
+    schemes: ['file', 's3'],
+    sentence:
+      'Where the files go, file:///folder or s3://bucket/prefix; default: folder store in --data-dir.',
+  }),
+  objectStoreEndpoint: url({
+    default: undefined,
+    schemes: ['http', 'https'],
+    sentence: 'Address of an S3-compatible server that is not AWS.',
+  }),
+  objectStoreRegion: text({ default: 'us-east-1', sentence: 'Region of the bucket.' }),
+  objectStorePathStyle: boolean({
+    default: false,
+    sentence: 'Name the bucket in the path rather than in the host, as most servers but AWS want.',
+  }),
+}
+
+export const standaloneSettings = {
+  ...processSettings,
+  ...receiveSettings,
+  ...walSettings,
+  ...flushSettings,
+  ...storeSettings,
+}
+export type StandaloneConfig = ConfigOf<typeof standaloneSettings>
+
+export const STANDALONE_SECTIONS: readonly SettingSection[] = [
+  { title: 'Process', table: processSettings },
+  { title: 'Receiving', table: receiveSettings },
+  { title: 'Write-ahead log', table: walSettings },
+  { title: 'Flushing', table: flushSettings },
+  { title: 'Object store', table: storeSettings },
+]
+
+export const STANDALONE_RELATIONS: readonly Relation<typeof standaloneSettings>[] = [
+  (config) =>
+    config.inflightBytesMax < config.requestBytesMax
+      ? '--inflight-bytes-max must hold one request of --request-bytes-max'
+      : undefined,
+  (config) =>
+    config.memtableBytesMax < 2 * config.flushBytes
+      ? '--memtable-bytes-max must be twice --flush-bytes: one part fills while another is flushed'
+      : undefined,
+  (config) =>
+    config.walBytesMax < 2 * config.walSegmentBytesMax
+      ? '--wal-bytes-max must be twice --wal-segment-bytes-max: one segment fills while another is kept'
+      : undefined,
+  (config) => {
+    const ports = [config.otlpGrpcPort, config.otlpHttpPort, config.adminPort].filter(Boolean)
+    return new Set(ports).size < ports.length
+      ? '--otlp-grpc-port, --otlp-http-port and --admin-port must differ'
+      : undefined
+  },
+  (config) =>
+    config.objectStoreEndpoint !== undefined && config.objectStore?.startsWith('s3://') !== true
+      ? '--object-store-endpoint needs an --object-store that starts with s3://'
+      : undefined,
+]
+
+/** Where the files go: what --object-store says, else the folder `store` in the data folder. */
+export function objectStoreUrl(config: Pick<StandaloneConfig, 'dataDir' | 'objectStore'>): string {
+  return config.objectStore ?? pathToFileURL(resolve(config.dataDir, 'store')).href
+}
