@@ -30,6 +30,7 @@ export class Lifecycle {
   readonly #exit: (status: number) => void
   readonly #components: Component[] = []
   #startedCount = 0
+  #starting: Promise<void> | undefined
   #stopping: Promise<void> | undefined
 
   constructor(options: LifecycleOptions) {
@@ -48,13 +49,28 @@ export class Lifecycle {
   }
 
   /** Starts all parts; when one fails, those before it are stopped and its error is thrown. */
-  async start(): Promise<void> {
-    for (const component of this.#components.slice(this.#startedCount)) {
+  start(): Promise<void> {
+    this.#starting ??= this.#startAll()
+    return this.#starting
+  }
+
+  /**
+   * Stops the started parts in reverse, once the one that is just starting has; further calls wait
+   * for the first.
+   * @throws AppError internal with the first cause, after every part was asked to stop
+   */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stopAfterStart()
+    return this.#stopping
+  }
+
+  async #startAll(): Promise<void> {
+    for (const component of this.#components) {
       if (this.isStopping) return
       try {
         await component.start?.()
       } catch (error) {
-        await this.stop().catch((stopError: unknown) => {
+        await this.#stopAll().catch((stopError: unknown) => {
           this.#logger.error({ err: stopError }, 'stopping after a failed start failed too')
         })
         throw error
@@ -63,17 +79,14 @@ export class Lifecycle {
     }
   }
 
-  /**
-   * Stops the started parts in reverse; further calls wait for the first.
-   * @throws AppError internal with the first cause, after every part was asked to stop
-   */
-  stop(): Promise<void> {
-    this.#stopping ??= this.#stopAll()
-    return this.#stopping
+  async #stopAfterStart(): Promise<void> {
+    await this.#starting?.catch(() => undefined) // whoever called start hears of it
+    await this.#stopAll()
   }
 
   async #stopAll(): Promise<void> {
     const started = this.#components.slice(0, this.#startedCount).reverse()
+    this.#startedCount = 0
     const failures: { name: string; error: unknown }[] = []
     for (const component of started) {
       try {

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+
+import { EventLoopMonitor } from '../src/event-loop-monitor.ts'
+import { boundedLabel, createRegistry } from '../src/metrics.ts'
+
+describe('boundedLabel', () => {
+  it('passes the first values, always the same ones, and folds the rest', () => {
+    const label = boundedLabel(2)
+    assert.deepEqual(['a', 'b', 'c', 'a', 'd', 'b'].map(label), [
+      'a',
+      'b',
+      'other',
+      'a',
+      'other',
+      'b',
+    ])
+  })
+})
+
+describe('createRegistry', () => {
+  it('keeps registries apart', () => {
+    const monitored = createRegistry({ hasProcessMetrics: false })
+    new EventLoopMonitor(monitored)
+    new EventLoopMonitor(createRegistry({ hasProcessMetrics: false }))
+    assert.equal(monitored.getMetricsAsArray().length, 2)
+  })
+})
+
+describe('EventLoopMonitor', () => {
+  it('sees a loop that was held, exports it, and forgets it on reset', async () => {
+    const registry = createRegistry({ hasProcessMetrics: false })
+    const monitor = new EventLoopMonitor(registry)
+    monitor.start()
+    await new Promise((resolve) => setTimeout(resolve, 30))
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 80)
+    await new Promise((resolve) => setTimeout(resolve, 1100))
+    assert.ok(monitor.longestStallMs >= 70, `saw ${monitor.longestStallMs} ms`)
+    const exported = await registry
+      .getSingleMetric('tributary_event_loop_longest_stall_seconds')
+      ?.get()
+    assert.ok(Number(exported?.values[0]?.value) >= 0.07)
+    monitor.reset()
+    assert.ok(monitor.longestStallMs < 70)
+    monitor.stop()
+  })
+})
