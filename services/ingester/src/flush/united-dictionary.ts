@@ -20,8 +20,15 @@ export interface UnitedDictionary {
 /** A plain column is given up as a dictionary after this many values when half are distinct. */
 const PROBE_VALUES = 256
 
+/** Unites a utf8 or binary column over all batches, whatever its cardinality. */
+export function uniteAll(views: TableColumnViews): UnitedDictionary {
+  const builder = new DictionaryUnion()
+  const remaps = views.map((view) => (view === undefined ? view : builder.addEntries(view)))
+  return { remaps, ...builder.finish() }
+}
+
 /**
- * Unites a utf8 or binary column over all batches.
+ * Unites a utf8 or binary column over all batches where that pays.
  *
  * @returns undefined where batches hold it plain and its values are mostly distinct: such a column
  *   is written as plain bytes, and a dictionary would cost a hash per value for nothing

@@ -1,0 +1,163 @@
+/**
+ * Series of metric points: a fixed 64-bit hash of metric name, resource, scope and attributes.
+ *
+ * Each (key, type, value) contributes a hash of its own and a row adds up the contributions of its
+ * attributes, so the order in which they were sent plays no part and a dictionary's value is hashed
+ * once, not once per point. The sum of two 32-bit lanes is then mixed with the rest.
+ */
+import type { ColumnView } from '@tributary/common/columnar/batch-view'
+import { hashBytes, type UnitedDictionary } from './united-dictionary.ts'
+import type { SourceTable, TableColumnViews } from './source-table.ts'
+import type { GroupTable } from './group-table.ts'
+import { int32Of } from './gather.ts'
+
+export interface SeriesColumn {
+  /** Arrow name, which holds namespace, key and type. */
+  readonly name: string
+  readonly views: TableColumnViews
+  /** For utf8 and binary columns. */
+  readonly united: UnitedDictionary | undefined
+}
+
+export interface SeriesIds {
+  readonly low: Int32Array
+  readonly high: Int32Array
+}
+
+/** Series id of every position of the table. */
+export function computeSeriesIds(
+  table: SourceTable,
+  metricName: SeriesColumn | undefined,
+  attributes: readonly SeriesColumn[],
+  resources: GroupTable,
+  scopes: GroupTable,
+): SeriesIds {
+  const low = new Int32Array(table.rowCount)
+  const high = new Int32Array(table.rowCount)
+  for (const column of attributes) addColumn(table, column, low, high)
+  if (metricName !== undefined) addColumn(table, metricName, low, high)
+  addGroups(resources, low, high, 0x51ed270b)
+  addGroups(scopes, low, high, 0x2545f491)
+  finish(low, high)
+  return { low, high }
+}
+
+function addColumn(
+  table: SourceTable,
+  column: SeriesColumn,
+  low: Int32Array,
+  high: Int32Array,
+): void {
+  const seed = hashText(column.name)
+  const contributions = column.united && hashEntries(column.united, seed)
+  table.batches.forEach((batch, index) => {
+    const view = column.views[index]
+    if (view === undefined) return
+    const { rowBase } = batch
+    const remap = column.united?.remaps[index]
+    if (remap !== undefined && contributions !== undefined) {
+      addDictionary(view, remap, contributions, rowBase, batch.view.rowCount, low, high)
+    } else {
+      addFixed(view, seed, rowBase, batch.view.rowCount, low, high)
+    }
+  })
+}
+
+/** Two lanes of hash per united entry. */
+function hashEntries(united: UnitedDictionary, seed: number): Int32Array {
+  const hashes = new Int32Array(2 * united.count)
+  for (let id = 0; id < united.count; id++) {
+    const start = united.offsets[id]!
+    const end = united.offsets[id + 1]!
+    const first = hashBytes(united.data, start, end)
+    hashes[2 * id] = mix(first ^ seed, end - start)
+    hashes[2 * id + 1] = mix(hashSecond(united.data, start, end), seed)
+  }
+  return hashes
+}
+
+/** A second lane that shares no state with FNV: multiply and rotate per byte. */
+function hashSecond(bytes: Uint8Array, start: number, end: number): number {
+  let hash = 0x1b873593
+  for (let index = start; index < end; index++) {
+    hash = Math.imul(hash + bytes[index]!, 0x9e3779b1 | 0)
+    hash = (hash << 13) | (hash >>> 19)
+  }
+  return hash
+}
+
+function hashText(text: string): number {
+  const bytes = Buffer.from(text)
+  return hashBytes(bytes, 0, bytes.length)
+}
+
+/** Murmur3's finalizer over two words. */
+function mix(first: number, second: number): number {
+  let hash = first ^ Math.imul(second, 0x85ebca6b)
+  hash ^= hash >>> 16
+  hash = Math.imul(hash, 0x85ebca6b)
+  hash ^= hash >>> 13
+  hash = Math.imul(hash, 0xc2b2ae35)
+  return hash ^ (hash >>> 16)
+}
+
+function addDictionary(
+  view: ColumnView,
+  remap: Int32Array,
+  contributions: Int32Array,
+  rowBase: number,
+  rowCount: number,
+  low: Int32Array,
+  high: Int32Array,
+): void {
+  const { indices, validity } = view
+  for (let row = 0; row < rowCount; row++) {
+    if (validity !== undefined && (validity[row >>> 3]! & (1 << (row & 7))) === 0) continue
+    const id = remap[indices === undefined ? row : indices[row]!]!
+    low[rowBase + row] = (low[rowBase + row]! + contributions[2 * id]!) | 0
+    high[rowBase + row] = (high[rowBase + row]! + contributions[2 * id + 1]!) | 0
+  }
+}
+
+/** Ints, doubles and bools: the value's bits are hashed per row. */
+function addFixed(
+  view: ColumnView,
+  seed: number,
+  rowBase: number,
+  rowCount: number,
+  low: Int32Array,
+  high: Int32Array,
+): void {
+  const { validity } = view
+  const isBool = view.type === 'bool'
+  const halves = isBool ? undefined : int32Of(view)
+  for (let row = 0; row < rowCount; row++) {
+    if (validity !== undefined && (validity[row >>> 3]! & (1 << (row & 7))) === 0) continue
+    const first =
+      halves === undefined ? (view.values[row >>> 3]! >>> (row & 7)) & 1 : halves[2 * row]!
+    const second = halves === undefined ? 0 : halves[2 * row + 1]!
+    low[rowBase + row] = (low[rowBase + row]! + mix(first ^ seed, second)) | 0
+    high[rowBase + row] = (high[rowBase + row]! + mix(second ^ 0x3c6ef372, mix(first, seed))) | 0
+  }
+}
+
+function addGroups(groups: GroupTable, low: Int32Array, high: Int32Array, seed: number): void {
+  const lowOf = Int32Array.from(groups.groups, (group) => mix(group.hashLow ^ seed, group.hashHigh))
+  const highOf = Int32Array.from(groups.groups, (group) =>
+    mix(group.hashHigh, group.hashLow ^ seed),
+  )
+  const { groupOfRow } = groups
+  for (let row = 0; row < low.length; row++) {
+    low[row] = (low[row]! + lowOf[groupOfRow[row]!]!) | 0
+    high[row] = (high[row]! + highOf[groupOfRow[row]!]!) | 0
+  }
+}
+
+function finish(low: Int32Array, high: Int32Array): void {
+  for (let row = 0; row < low.length; row++) {
+    const first = low[row]!
+    const second = high[row]!
+    low[row] = mix(first, second)
+    high[row] = mix(second ^ 0x27d4eb2f, first)
+  }
+}
