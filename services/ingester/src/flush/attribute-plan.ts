@@ -1,0 +1,96 @@
+/**
+ * Which attributes of a table become columns, and which go to the overflow column of their
+ * namespace: columns are bounded, keys that clients send are not, and nothing is dropped.
+ */
+import type { AttributeNamespace, AttributeType } from '@tributary/common/schema/attribute-type'
+import type { GroupTable } from './group-table.ts'
+import type { SourceTable } from './source-table.ts'
+
+export interface TableAttribute {
+  readonly namespace: AttributeNamespace
+  readonly key: string
+  readonly type: AttributeType
+}
+
+export interface AttributePlan {
+  /** Columns of their own, by namespace, key and type. */
+  readonly columns: readonly TableAttribute[]
+  /** What is left for `<namespace>._overflow`: the rarest. */
+  readonly overflow: readonly TableAttribute[]
+}
+
+const ITEM_PREFIX = 'attributes.'
+
+/** Key and type of an attribute column of a batch; undefined for a fixed column. */
+export function parseArrowName(name: string): { key: string; type: AttributeType } | undefined {
+  if (!name.startsWith(ITEM_PREFIX)) return undefined
+  const at = name.lastIndexOf('@')
+  return { key: name.slice(ITEM_PREFIX.length, at), type: name.slice(at + 1) as AttributeType }
+}
+
+/** The Arrow name of an attribute column of a batch. */
+export function arrowName(attribute: TableAttribute): string {
+  return `${ITEM_PREFIX}${attribute.key}@${attribute.type}`
+}
+
+interface Counted extends TableAttribute {
+  count: number
+}
+
+/** Plans the attribute columns of a table; at most `columnsMax` per namespace. */
+export function planAttributes(
+  table: SourceTable,
+  resources: GroupTable,
+  scopes: GroupTable,
+  columnsMax: number,
+): AttributePlan {
+  const columns: TableAttribute[] = []
+  const overflow: TableAttribute[] = []
+  const namespaces = [
+    countGroups(resources, 'resource'),
+    countGroups(scopes, 'scope'),
+    countItems(table),
+  ]
+  for (const counted of namespaces) {
+    const byCount = [...counted.values()].sort(
+      (left, right) => right.count - left.count || compareAttributes(left, right),
+    )
+    columns.push(...byCount.slice(0, columnsMax).sort(compareAttributes))
+    overflow.push(...byCount.slice(columnsMax).sort(compareAttributes))
+  }
+  return { columns, overflow }
+}
+
+function compareAttributes(left: TableAttribute, right: TableAttribute): number {
+  if (left.key !== right.key) return left.key < right.key ? -1 : 1
+  return left.type < right.type ? -1 : left.type > right.type ? 1 : 0
+}
+
+function countItems(table: SourceTable): Map<string, Counted> {
+  const counted = new Map<string, Counted>()
+  for (const { view } of table.batches) {
+    for (const column of view.columns) {
+      const parsed = parseArrowName(column.name)
+      if (parsed === undefined) continue
+      const present = view.rowCount - column.nullCount
+      const known = counted.get(column.name)
+      if (known === undefined) {
+        counted.set(column.name, { namespace: 'attributes', ...parsed, count: present })
+      } else known.count += present
+    }
+  }
+  return counted
+}
+
+function countGroups(table: GroupTable, namespace: 'resource' | 'scope'): Map<string, Counted> {
+  const counted = new Map<string, Counted>()
+  for (const group of table.groups) {
+    for (const { key, type } of group.attributes) {
+      const name = `${key}@${type}`
+      const known = counted.get(name)
+      if (known === undefined) counted.set(name, { namespace, key, type, count: 1 })
+      else known.count += 1
+    }
+  }
+  return counted
+}
