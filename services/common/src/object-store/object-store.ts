@@ -1,0 +1,148 @@
+/**
+ * The port to where files end up: a folder or an S3 bucket behind one interface. Safety rests on one
+ * promise of it: of several create-only puts of one key, exactly one succeeds, for ever.
+ *
+ * Errors are AppErrors: object_exists, object_missing, object_too_large, object_mismatch, invalid_key;
+ * store_unavailable says that the outcome is unknown (a timeout is never a no: read back, or put the
+ * same again); store_unfit that the store can never keep the promise.
+ */
+import { createHash, randomUUID } from 'node:crypto'
+
+import type { FileSystem } from '../file-system.ts'
+import type { Logger } from '../logger.ts'
+import { AppError } from '../errors.ts'
+import { FileObjectStore } from './file-object-store.ts'
+
+export interface PutOptions {
+  /** Create only: object_exists where the key is taken, whoever took it. */
+  readonly onlyIfAbsent?: boolean
+  /** Lower-case hex, where the caller knows it: checked on the way. */
+  readonly sha256?: string
+  readonly contentType?: string
+}
+
+export interface GetOptions {
+  /** object_too_large above this; default 64 MiB. */
+  readonly bytesMax?: number
+  /** A part of the object: fewer bytes only where the object ends before. */
+  readonly range?: { readonly offset: number; readonly length: number }
+}
+
+export interface ObjectEntry {
+  readonly key: string
+  readonly bytes: number
+  readonly lastModifiedMs: number
+}
+
+export interface ObjectStore {
+  /** Without credentials: for logs and messages. */
+  readonly url: string
+  /** Stores an object whole or not at all; it is durable when this resolves. */
+  put(key: string, body: Uint8Array, options?: PutOptions): Promise<void>
+  /**
+   * Publishes a finished local file, which must never be written again (a file store may share its
+   * blocks); it stays for the caller to unlink. The key must hold a content hash: the same key
+   * with the same bytes is success. Size and hash are those of the file.
+   */
+  putFile(key: string, path: string, bytes: number, sha256: string): Promise<void>
+  get(key: string, options?: GetOptions): Promise<Uint8Array>
+  /** Writes an object to a local path, replacing it; not synced. */
+  getToFile(key: string, path: string): Promise<void>
+  head(key: string): Promise<{ bytes: number } | undefined>
+  /** Objects whose key starts with `prefix` and is greater than `startAfter`, by ascending key. */
+  list(prefix: string, startAfter?: string): AsyncIterable<ObjectEntry>
+  /** No error where it is missing. */
+  delete(key: string): Promise<void>
+  /** What can be listed under this prefix now survives a power loss (S3: always so). */
+  settle(prefix: string): Promise<void>
+  /** @throws AppError store_unfit where two create-only puts of one key both succeed */
+  probe(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface ObjectStoreOptions {
+  /** Of an S3-compatible server; default: AWS. */
+  readonly endpoint?: string
+  readonly region?: string
+  /** `endpoint/bucket/key` instead of `bucket.endpoint/key`; default: true with an endpoint. */
+  readonly forcePathStyle?: boolean
+  readonly logger: Logger
+  /** What a file store runs on; tests inject faults. */
+  readonly fs?: FileSystem
+}
+
+/** Largest object that `get` reads whole unless told otherwise. */
+export const GET_BYTES_MAX = 64 * 1024 * 1024
+const PROBE_PREFIX = 'probe'
+
+/**
+ * Opens the store of a URL: `file:///folder` (made where missing) or `s3://bucket/prefix`.
+ * @throws AppError invalid_config for any other URL
+ */
+export async function openObjectStore(
+  url: string,
+  options: ObjectStoreOptions,
+): Promise<ObjectStore> {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined
+  if (parsed?.protocol === 'file:') return FileObjectStore.open(parsed, options)
+  if (parsed?.protocol === 's3:') {
+    // the SDK costs 100 ms and 30 MB to load: only those who use it pay
+    const { S3ObjectStore } = await import('./s3-object-store.ts')
+    return S3ObjectStore.open(parsed, options)
+  }
+  throw new AppError('invalid_config', 'object store is neither file:///... nor s3://...', {
+    details: { url },
+  })
+}
+
+/** The probe of every backend: the second of two create-only puts of one key must fail. */
+export async function probeCreateOnly(store: ObjectStore): Promise<void> {
+  const key = `${PROBE_PREFIX}/${randomUUID()}`
+  const body = Buffer.from('tributary probes create-only writes')
+  try {
+    await store.put(key, body, { onlyIfAbsent: true })
+  } catch (error) {
+    // a client that repeated a put whose answer was lost: the object is ours
+    if (!(error instanceof AppError) || error.code !== 'object_exists') throw error
+  }
+  try {
+    await store.put(key, Buffer.from('the second writer'), { onlyIfAbsent: true })
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'object_exists') throw error
+    if (!Buffer.from(await store.get(key)).equals(body)) {
+      throw new AppError('store_unfit', 'a refused write changed the object')
+    }
+    return
+  } finally {
+    await store.delete(key)
+  }
+  throw new AppError('store_unfit', 'object store ignores create-only writes', {
+    details: { url: store.url, needed: 'If-None-Match: * answered with 412' },
+  })
+}
+
+/** @throws AppError object_mismatch where the bytes are not those that the caller hashed */
+export function checkSha256(key: string, body: Uint8Array, sha256: string | undefined): void {
+  if (sha256 === undefined) return
+  const actual = createHash('sha256').update(body).digest('hex')
+  if (actual === sha256) return
+  throw new AppError('object_mismatch', 'object differs from its hash', {
+    details: { key, sha256, actual },
+  })
+}
+
+export function objectMissing(key: string, cause?: unknown): AppError {
+  return new AppError('object_missing', 'object is missing', { cause, details: { key } })
+}
+
+export function objectExists(key: string, cause?: unknown): AppError {
+  return new AppError('object_exists', 'object exists', { cause, details: { key } })
+}
+
+/** @throws AppError object_too_large */
+export function checkObjectSize(key: string, bytes: number, bytesMax: number): void {
+  if (bytes <= bytesMax) return
+  throw new AppError('object_too_large', 'object is larger than it may be', {
+    details: { key, bytes, bytesMax },
+  })
+}
