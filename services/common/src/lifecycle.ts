@@ -21,6 +21,8 @@ export interface LifecycleOptions {
 }
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const
+/** One Ctrl-C under npm arrives twice: from the terminal and, right after, forwarded by npm. */
+const ONE_KEY_PRESS_MS = 500
 /** 128 + 15, what a shell reports for SIGTERM. */
 const FORCED_EXIT_STATUS = 143
 
@@ -107,8 +109,12 @@ export class Lifecycle {
   /** Starts, then resolves with the exit status after a signal has stopped everything. */
   async runUntilSignal(): Promise<number> {
     const finished = Promise.withResolvers<number>()
+    let interruptedAtMs = -Infinity
     const onSignal = (signal: NodeJS.Signals): void => {
+      const sinceInterruptMs = performance.now() - interruptedAtMs
+      if (signal === 'SIGINT') interruptedAtMs = performance.now()
       if (this.isStopping) {
+        if (signal === 'SIGINT' && sinceInterruptMs < ONE_KEY_PRESS_MS) return
         this.#logger.warn({ signal }, 'second signal, ending now')
         this.#exit(FORCED_EXIT_STATUS)
         return

@@ -94,6 +94,24 @@ describe('Lifecycle', () => {
     await running
   })
 
+  it('takes a SIGINT that npm forwards right after the terminal sent it for the same one', async () => {
+    const statuses: number[] = []
+    const gate = Promise.withResolvers<undefined>()
+    const lifecycle = new Lifecycle({
+      logger,
+      stopTimeoutMs: 1000,
+      exit: (status) => statuses.push(status),
+    })
+    lifecycle.add({ name: 'slow', stop: () => gate.promise })
+    const running = lifecycle.runUntilSignal()
+    await new Promise(setImmediate)
+    process.emit('SIGINT')
+    process.emit('SIGINT')
+    gate.resolve(undefined)
+    assert.equal(await running, 0)
+    assert.deepEqual(statuses, [])
+  })
+
   it('ends when the graceful stop takes too long', async () => {
     const exited = Promise.withResolvers<number>()
     const lifecycle = new Lifecycle({ logger, stopTimeoutMs: 5, exit: exited.resolve })

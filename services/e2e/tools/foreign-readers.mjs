@@ -1,7 +1,7 @@
 /**
- * Makes sure that the foreign readers of our tests (PyArrow, DuckDB) and clients (OpenTelemetry's Python SDK) are in .venv in the versions of
- * foreign-readers.txt: installs what is missing, and fails with the line to run where it cannot.
- * Plain JavaScript, because it runs before anything else does.
+ * Makes sure that the foreign readers (PyArrow, DuckDB) and clients (the OpenTelemetry SDK for
+ * Python) of our tests are in .venv in the versions of foreign-readers.txt: installs what is
+ * missing, and fails with the line to run where it cannot. Plain JavaScript: it runs before all else.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
