@@ -1,0 +1,121 @@
+/** Producers of the attribute columns of a table: one per planned key and type, then overflow. */
+import type { AttributeType } from '@tributary/common/schema/attribute-type'
+import type { LeafField } from '@tributary/common/parquet/schema'
+import type { SchemaState } from '@tributary/common/schema/schema-state'
+import assert from 'node:assert/strict'
+import { arrowName, type AttributePlan, type TableAttribute } from './attribute-plan.ts'
+import { batchColumnProducer, type ColumnProducer } from './column-producers.ts'
+import { attributeValues, groupColumn } from './group-columns.ts'
+import { groupOverflow, itemOverflow } from './overflow-column.ts'
+import { columnViews } from './source-table.ts'
+import type { TableContext } from './table-context.ts'
+
+/** What stands in the footer's column map for an attribute column. */
+export interface ColumnMapping {
+  readonly namespace: string
+  readonly key: string
+  readonly type: AttributeType
+}
+
+export interface AttributeProducers {
+  readonly producers: readonly ColumnProducer[]
+  readonly columnMap: Readonly<Record<string, ColumnMapping>>
+}
+
+const PHYSICAL = {
+  string: 'BYTE_ARRAY',
+  bytes: 'BYTE_ARRAY',
+  any: 'BYTE_ARRAY',
+  int: 'INT64',
+  double: 'DOUBLE',
+  bool: 'BOOLEAN',
+} as const satisfies Record<AttributeType, string>
+
+const LOGICAL = { string: 'STRING', any: 'JSON' } as const
+
+const SOURCE_KIND = {
+  string: 'string',
+  bytes: 'string',
+  any: 'any-json',
+  int: 'int64',
+  double: 'double',
+  bool: 'boolean',
+} as const satisfies Record<AttributeType, string>
+
+/** Builds the producers of all attribute columns, named by the schema. */
+export function attributeProducers(
+  plan: AttributePlan,
+  schema: SchemaState,
+  context: TableContext,
+): AttributeProducers {
+  const producers: ColumnProducer[] = []
+  const columnMap: Record<string, ColumnMapping> = {}
+  for (const attribute of plan.columns) {
+    const name = schema.resolve(attribute.namespace, attribute.key, attribute.type)
+    assert(name !== undefined, 'the schema was extended by every planned attribute')
+    const { namespace, key, type } = attribute
+    columnMap[name] = { namespace, key, type }
+    producers.push(attributeProducer(attribute, fieldOf(name, type), context))
+  }
+  producers.push(...overflowProducers(plan.overflow, context))
+  return { producers, columnMap }
+}
+
+function fieldOf(name: string, type: AttributeType): LeafField {
+  const logical = type === 'string' || type === 'any' ? LOGICAL[type] : undefined
+  return { kind: 'leaf', name, physical: PHYSICAL[type], logical, optional: true }
+}
+
+function attributeProducer(
+  attribute: TableAttribute,
+  field: LeafField,
+  context: TableContext,
+): ColumnProducer {
+  const { namespace, key, type } = attribute
+  if (namespace === 'resource') {
+    const values = attributeValues(context.resources.groups, key, type)
+    return { field, produce: (rows) => groupColumn(values, rows.resourceRuns) }
+  }
+  if (namespace === 'scope') {
+    const values = attributeValues(context.scopes.groups, key, type)
+    return { field, produce: (rows) => groupColumn(values, rows.scopeRuns) }
+  }
+  const column = arrowName(attribute)
+  const views = columnViews(context.source, column)
+  assert(views !== undefined, 'a planned attribute stands in a batch')
+  const source = { kind: SOURCE_KIND[type], column }
+  return { field, produce: batchColumnProducer(source, views, context) }
+}
+
+function overflowProducers(
+  overflow: readonly TableAttribute[],
+  context: TableContext,
+): ColumnProducer[] {
+  const producers: ColumnProducer[] = []
+  const ofNamespace = (namespace: string): TableAttribute[] =>
+    overflow.filter((attribute) => attribute.namespace === namespace)
+  const resource = ofNamespace('resource')
+  if (resource.length > 0) {
+    const values = groupOverflow(context.resources.groups, resource)
+    producers.push({
+      field: fieldOf('resource._overflow', 'any'),
+      produce: (rows) => groupColumn(values, rows.resourceRuns),
+    })
+  }
+  const scope = ofNamespace('scope')
+  if (scope.length > 0) {
+    const values = groupOverflow(context.scopes.groups, scope)
+    producers.push({
+      field: fieldOf('scope._overflow', 'any'),
+      produce: (rows) => groupColumn(values, rows.scopeRuns),
+    })
+  }
+  const items = ofNamespace('attributes')
+  if (items.length > 0) {
+    producers.push({
+      field: fieldOf('attributes._overflow', 'any'),
+      produce: (rows) => itemOverflow(context.source, rows.picks, items),
+    })
+  }
+  return producers
+}
