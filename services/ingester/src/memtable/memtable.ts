@@ -1,0 +1,169 @@
+/**
+ * The batches of one partition that are durable in the log but not yet in the store, in log order.
+ *
+ *   active (takes batches) --freeze()--> frozen (being flushed) --release()--> slabs go back
+ *
+ * Invariant: `bytes` is what the slabs really hold, envelope by envelope; offsets ascend. When to
+ * flush and when to refuse is the ingester's business.
+ */
+import type { EnvelopeChunk, EnvelopeHeader } from '@tributary/common/columnar/envelope'
+import type { Signal } from '@tributary/common/signal'
+import assert from 'node:assert/strict'
+import type { SlabPool } from './slab-pool.ts'
+
+export interface MemtableEntry {
+  readonly offset: bigint
+  readonly tenant: string
+  readonly signal: Signal
+  readonly rowCount: number
+  /** The envelope, in a shared slab, 8-byte aligned. */
+  readonly bytes: Uint8Array
+  /** Row ranges [start, end) in pairs that were stored before. */
+  readonly suppressed: Int32Array
+  /** Chunks that are stored by this entry and could be sent again. */
+  readonly stored: readonly EnvelopeChunk[]
+  readonly arrivalUnixNano: bigint
+}
+
+/** What a flush works on. */
+export interface FrozenMemtable {
+  readonly entries: readonly MemtableEntry[]
+  /** First offset of the range and the one behind its last. */
+  readonly start: bigint
+  readonly end: bigint
+  readonly rows: number
+  readonly bytes: number
+}
+
+/** Envelopes start aligned, so that Arrow buffers inside them are. */
+const ALIGNMENT = 8
+
+export class Memtable {
+  readonly #pool: SlabPool
+  #slabs: SharedArrayBuffer[] = []
+  #slab: Uint8Array = new Uint8Array(0)
+  #used = 0
+  #entries: MemtableEntry[] = []
+  #start: bigint
+  #end: bigint
+  #rows = 0
+  #bytes = 0
+  #oldestMs: number | undefined
+  #frozenSlabs: SharedArrayBuffer[] = []
+  #frozen: FrozenMemtable | undefined
+
+  /** @param start the first offset that is not yet committed */
+  constructor(pool: SlabPool, start: bigint) {
+    this.#pool = pool
+    this.#start = start
+    this.#end = start
+  }
+
+  /** Bytes of active and frozen batches. */
+  get bytes(): number {
+    return this.#bytes + (this.#frozen?.bytes ?? 0)
+  }
+
+  get activeBytes(): number {
+    return this.#bytes
+  }
+
+  get rows(): number {
+    return this.#rows + (this.#frozen?.rows ?? 0)
+  }
+
+  /** Monotonic time at which the oldest active batch came in; undefined when there is none. */
+  get oldestMs(): number | undefined {
+    return this.#oldestMs
+  }
+
+  get frozen(): FrozenMemtable | undefined {
+    return this.#frozen
+  }
+
+  /** All unflushed envelopes from an offset on, in order. */
+  *unflushed(fromOffset: bigint): Iterable<{ offset: bigint; payload: Uint8Array }> {
+    for (const entries of [this.#frozen?.entries ?? [], this.#entries]) {
+      for (const { offset, bytes } of entries) {
+        if (offset >= fromOffset) yield { offset, payload: bytes }
+      }
+    }
+  }
+
+  /** Copies a durable envelope in. Offsets ascend; a gap is a hole that the log reported. */
+  insert(
+    offset: bigint,
+    envelope: Uint8Array,
+    header: EnvelopeHeader,
+    suppressed: Int32Array,
+    stored: readonly EnvelopeChunk[],
+    nowMs: number,
+  ): void {
+    assert(offset >= this.#end, 'offsets of a memtable ascend')
+    const bytes = this.#copyIn(envelope)
+    this.#entries.push({
+      offset,
+      tenant: header.tenant,
+      signal: header.signal,
+      rowCount: header.rowCount,
+      bytes,
+      suppressed,
+      stored,
+      arrivalUnixNano: header.arrivalUnixNano,
+    })
+    this.#end = offset + 1n
+    this.#rows += header.rowCount
+    this.#bytes += bytes.length
+    this.#oldestMs ??= nowMs
+  }
+
+  /** Moves the end past offsets that hold no rows (a hole), so that the chain covers them. */
+  skipTo(offset: bigint): void {
+    assert(offset >= this.#end, 'a memtable only moves forward')
+    this.#end = offset
+  }
+
+  /** Hands all active batches over to a flush; one at a time. */
+  freeze(): FrozenMemtable {
+    assert(this.#frozen === undefined, 'one flush of a partition at a time')
+    this.#frozen = {
+      entries: this.#entries,
+      start: this.#start,
+      end: this.#end,
+      rows: this.#rows,
+      bytes: this.#bytes,
+    }
+    this.#frozenSlabs = this.#slabs
+    this.#slabs = []
+    this.#slab = new Uint8Array(0)
+    this.#used = 0
+    this.#entries = []
+    this.#start = this.#end
+    this.#rows = 0
+    this.#bytes = 0
+    this.#oldestMs = undefined
+    return this.#frozen
+  }
+
+  /** After the commit: the frozen batches are in the store. */
+  release(): void {
+    assert(this.#frozen !== undefined, 'only a frozen memtable is released')
+    this.#frozen = undefined
+    this.#pool.give(this.#frozenSlabs)
+    this.#frozenSlabs = []
+  }
+
+  #copyIn(envelope: Uint8Array): Uint8Array {
+    const start = Math.ceil(this.#used / ALIGNMENT) * ALIGNMENT
+    if (start + envelope.length > this.#slab.length) {
+      const slab = this.#pool.take(envelope.length)
+      this.#slabs.push(slab)
+      this.#slab = new Uint8Array(slab)
+      this.#used = 0
+      return this.#copyIn(envelope)
+    }
+    this.#slab.set(envelope, start)
+    this.#used = start + envelope.length
+    return this.#slab.subarray(start, this.#used)
+  }
+}
