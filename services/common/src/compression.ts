@@ -56,7 +56,9 @@ export async function decompress(
   compression: Compression,
   limits: DecompressionLimits,
 ): Promise<Uint8Array> {
-  return decompressInPlace(bytes, compression, limits) ?? decompressInPool(bytes, compression, limits)
+  return (
+    decompressInPlace(bytes, compression, limits) ?? decompressInPool(bytes, compression, limits)
+  )
 }
 
 /**
@@ -77,7 +79,7 @@ export function decompressInPlace(
   const outputMax = outputBytesMax(bytes.length, limits)
   const frames = compression === 'zstd' ? checkedFrames(bytes) : undefined
   const claimed = claimedBytes(bytes, compression, frames)
-  if (claimed !== undefined && claimed > Math.min(IN_PLACE_OUTPUT_MAX, outputMax)) return undefined
+  if (claimed !== undefined && claimed > IN_PLACE_OUTPUT_MAX) return undefined
   const options = {
     maxOutputLength: Math.min(IN_PLACE_OUTPUT_MAX, outputMax),
     chunkSize: chunkSizeFor(claimed ?? bytes.length * 8),
@@ -113,6 +115,9 @@ async function decompressInPool(
   const outputMax = outputBytesMax(bytes.length, limits)
   const frames = compression === 'zstd' ? checkedFrames(bytes) : undefined
   const claimed = claimedBytes(bytes, compression, frames)
+  // zstd's decoder holds a frame to its claim, and takes a window of that size for it.
+  if (frames !== undefined && claimed !== undefined && claimed > outputMax)
+    throw tooLarge(outputMax)
   const output = new OutputBytes(claimed, outputMax, limits.onOutput)
   if (frames === undefined) {
     const options = { chunkSize: POOL_CHUNK_BYTES }
@@ -202,7 +207,10 @@ class OutputBytes {
     for (const part of claimed === undefined ? this.#rest : [claimed, ...this.#rest]) {
       for (let from = 0; from < part.length; from += COPY_SLICE_BYTES) {
         const slice = part.subarray(from, from + COPY_SLICE_BYTES)
-        if (at > 0 && Math.trunc(at / COPY_SLICE_BYTES) !== Math.trunc((at + slice.length) / COPY_SLICE_BYTES)) {
+        if (
+          at > 0 &&
+          Math.trunc(at / COPY_SLICE_BYTES) !== Math.trunc((at + slice.length) / COPY_SLICE_BYTES)
+        ) {
           await nextTurn()
         }
         joined.set(slice, at)

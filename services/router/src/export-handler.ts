@@ -1,0 +1,27 @@
+import type { Signal } from '@tributary/common/signal'
+
+export type BodyEncoding = 'protobuf' | 'json'
+
+/** One export call as a receiver hands it on. */
+export interface ExportRequest {
+  readonly signal: Signal
+  readonly encoding: BodyEncoding
+  readonly tenant: string
+  /** Decompressed; it belongs to the handler until its promise settles. */
+  readonly body: Uint8Array
+  /** Milliseconds that the client still waits, or undefined where it did not say. */
+  readonly deadlineMs: number | undefined
+}
+
+export interface ExportOutcome {
+  /** Log records, spans or data points that can never be accepted. */
+  readonly rejectedItems: number
+  /** Why, for people; '' when nothing was rejected. */
+  readonly message: string
+}
+
+/**
+ * Stores the request and resolves once every accepted item is durable.
+ * @throws AppError: its code decides the answer; anything else is answered as a bug, retryable
+ */
+export type ExportHandler = (request: ExportRequest) => Promise<ExportOutcome>

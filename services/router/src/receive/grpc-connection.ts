@@ -1,0 +1,123 @@
+/**
+ * One HTTP/2 connection: its calls, its age, and how many control frames it may send. It leaves in
+ * two steps, as gRPC asks: a first GOAWAY names the highest stream id, so that calls on their way
+ * are still served; after a round trip the second one names the last that was seen.
+ */
+import { constants } from 'node:http2'
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
+
+import { GrpcCall } from './grpc-call.ts'
+import type { ReceiverCore } from './receiver-core.ts'
+import { HTTP2_LIMITS } from './receiver-limits.ts'
+import type { CloseReason } from './receiver-metrics.ts'
+
+const STREAM_ID_MAX = 2 ** 31 - 1
+
+export class GrpcConnection {
+  readonly #core: ReceiverCore
+  readonly #session: ServerHttp2Session
+  readonly #calls = new Set<GrpcCall>()
+  readonly #openedMs: number
+  readonly #leavesAtMs: number
+  #lastCallMs: number
+  #hasSpoken = false
+  #leavingSinceMs: number | undefined
+  #controlFramesLeft: number = HTTP2_LIMITS.controlFramesBurst
+
+  constructor(core: ReceiverCore, session: ServerHttp2Session) {
+    this.#core = core
+    this.#session = session
+    this.#openedMs = core.nowMs
+    this.#lastCallMs = this.#openedMs
+    this.#leavesAtMs = this.#openedMs + core.limits.connectionAgeMs * (0.9 + 0.2 * core.random())
+    session.setLocalWindowSize(HTTP2_LIMITS.sessionWindowBytes)
+    session.on('stream', (stream, headers) => {
+      this.#open(stream, headers)
+    })
+    session.on('ping', () => {
+      this.#countControlFrame()
+    })
+    session.on('remoteSettings', () => {
+      this.#hasSpoken = true
+      this.#countControlFrame()
+    })
+  }
+
+  get calls(): Iterable<GrpcCall> {
+    return this.#calls
+  }
+
+  get callCount(): number {
+    return this.#calls.size
+  }
+
+  /** When it last had a call, on the monotonic clock. */
+  get idleSinceMs(): number {
+    return this.#lastCallMs
+  }
+
+  /** Tells the client to take its next calls elsewhere; `sweep` closes later. */
+  leave(): void {
+    if (this.#leavingSinceMs !== undefined || this.#session.destroyed) return
+    this.#leavingSinceMs = this.#core.nowMs
+    this.#session.goaway(constants.NGHTTP2_NO_ERROR, STREAM_ID_MAX)
+  }
+
+  /** Second GOAWAY: calls in flight finish, then the connection is gone. */
+  closeForNewCalls(): void {
+    if (!this.#session.closed && !this.#session.destroyed) this.#session.close()
+  }
+
+  destroy(reason: CloseReason): void {
+    if (this.#session.destroyed) return
+    this.#core.metrics.countClose('grpc', reason)
+    this.#session.destroy(
+      undefined,
+      reason === 'flood' ? constants.NGHTTP2_ENHANCE_YOUR_CALM : constants.NGHTTP2_NO_ERROR,
+    )
+  }
+
+  /** Applies every limit that is a matter of time. */
+  sweep(nowMs: number): void {
+    const { limits, metrics } = this.#core
+    for (const call of this.#calls) call.expire(nowMs)
+    this.#controlFramesLeft = Math.min(
+      HTTP2_LIMITS.controlFramesBurst,
+      this.#controlFramesLeft +
+        (HTTP2_LIMITS.controlFramesPerSecond * limits.sweepIntervalMs) / 1000,
+    )
+    if (this.#leavingSinceMs !== undefined) {
+      if (nowMs - this.#leavingSinceMs >= limits.goawayGraceMs) this.closeForNewCalls()
+    } else if (!this.#hasSpoken && nowMs - this.#openedMs > limits.handshakeMs) {
+      this.destroy('handshake')
+    } else if (this.#calls.size === 0 && nowMs - this.#lastCallMs > limits.connectionIdleMs) {
+      metrics.countClose('grpc', 'idle')
+      this.leave()
+    } else if (nowMs > this.#leavesAtMs) {
+      metrics.countClose('grpc', 'age')
+      this.leave()
+    }
+  }
+
+  #open(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+    const nowMs = this.#core.nowMs
+    const call = new GrpcCall(this.#core, stream, nowMs)
+    this.#calls.add(call)
+    this.#lastCallMs = nowMs
+    this.#controlFramesLeft = Math.min(
+      HTTP2_LIMITS.controlFramesBurst,
+      this.#controlFramesLeft + HTTP2_LIMITS.controlFramesPerCall,
+    )
+    stream.on('close', () => {
+      this.#calls.delete(call)
+      this.#lastCallMs = this.#core.nowMs
+      call.closed()
+    })
+    call.start(headers)
+  }
+
+  #countControlFrame(): void {
+    this.#controlFramesLeft--
+    if (this.#controlFramesLeft < 0) this.destroy('flood')
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * OTLP/gRPC on node:http2: a server of three unary methods. It owns the connections: at most
+ * `connectionsMax`, the one idle for longest giving way to a new one; a sweep at intervals applies
+ * every limit of time. Calls and answers are GrpcCall's; bodies and errors the pipeline's.
+ */
+import { createServer } from 'node:http2'
+import type { Http2Server, ServerHttp2Session } from 'node:http2'
+import { Server } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { AppError } from '@tributary/common/errors'
+
+import { GrpcConnection } from './grpc-connection.ts'
+import { ReceiverCore } from './receiver-core.ts'
+import { HTTP2_LIMITS } from './receiver-limits.ts'
+import type { Receiver, ReceiverOptions } from './receiver.ts'
+
+const DRAIN_POLL_MS = 10
+
+export function createGrpcReceiver(options: ReceiverOptions): Receiver {
+  return new GrpcReceiver(options)
+}
+
+class GrpcReceiver implements Receiver {
+  readonly #core: ReceiverCore
+  readonly #host: string
+  readonly #server: Http2Server
+  /** In the order of opening. */
+  readonly #connections = new Map<ServerHttp2Session, GrpcConnection>()
+  #port: number
+  #sweeper: NodeJS.Timeout | undefined
+
+  constructor(options: ReceiverOptions) {
+    this.#core = new ReceiverCore(options)
+    this.#host = options.host
+    this.#port = options.port
+    this.#server = createServer(serverOptions())
+    this.#server.on('connection', (socket: Socket) => {
+      socket.setNoDelay(true)
+      socket.on('error', ignoreConnectionError)
+    })
+    this.#server.on('session', (session) => {
+      this.#accept(session)
+    })
+    this.#server.on('sessionError', ignoreConnectionError)
+    // A session's streams come to the server as well; without a listener it would answer nothing.
+    this.#server.on('stream', () => undefined)
+  }
+
+  get port(): number {
+    return this.#port
+  }
+
+  start(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const server = this.#server
+      const refuse = (cause: Error): void => {
+        const details = { host: this.#host, port: this.#port }
+        reject(new AppError('invalid_config', 'cannot listen for OTLP/gRPC', { cause, details }))
+      }
+      server.once('error', refuse)
+      server.listen(this.#port, this.#host, () => {
+        server.off('error', refuse)
+        server.on('error', (error) => {
+          this.#core.logger.warn({ err: error }, 'OTLP/gRPC server error')
+        })
+        this.#port = (server.address() as AddressInfo).port
+        const sweeper = setInterval(() => {
+          this.#sweep()
+        }, this.#core.limits.sweepIntervalMs)
+        this.#sweeper = sweeper.unref()
+        resolve()
+      })
+    })
+  }
+
+  async drain(graceMs: number): Promise<void> {
+    const endsAtMs = this.#core.nowMs + graceMs
+    this.#core.drain()
+    this.#stopListening()
+    for (const connection of this.#connections.values()) connection.leave()
+    await sleep(Math.min(graceMs, this.#core.limits.goawayGraceMs))
+    for (const connection of this.#connections.values()) connection.closeForNewCalls()
+    while (this.#callCount() > 0 && this.#core.nowMs < endsAtMs) await sleep(DRAIN_POLL_MS)
+    if (this.#callCount() > 0) {
+      for (const connection of this.#connections.values()) {
+        for (const call of connection.calls) call.cut()
+      }
+      await sleep(DRAIN_POLL_MS)
+    }
+    await this.close()
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#sweeper)
+    this.#core.drain()
+    this.#stopListening()
+    for (const connection of this.#connections.values()) connection.destroy('drain')
+    // Sessions leave the map when their sockets are gone.
+    while (this.#connections.size > 0) await sleep(1)
+  }
+
+  /** node:http2's own close would end the sessions at once, without the first GOAWAY. */
+  #stopListening(): void {
+    if (this.#server.listening) Server.prototype.close.call(this.#server)
+  }
+
+  #accept(session: ServerHttp2Session): void {
+    if (this.#connections.size >= this.#core.limits.connectionsMax) this.#evictOne()
+    const connection = new GrpcConnection(this.#core, session)
+    this.#connections.set(session, connection)
+    this.#core.metrics.addConnections('grpc', 1)
+    session.on('error', ignoreConnectionError)
+    session.on('frameError', ignoreConnectionError)
+    session.on('close', () => {
+      this.#connections.delete(session)
+      this.#core.metrics.addConnections('grpc', -1)
+    })
+    if (this.#core.isDraining) connection.leave()
+    if (this.#connections.size > this.#core.limits.connectionsMax) connection.destroy('evicted')
+  }
+
+  /** Closes the connection without calls whose last call is longest ago. */
+  #evictOne(): void {
+    let idlest: GrpcConnection | undefined
+    for (const connection of this.#connections.values()) {
+      if (connection.callCount > 0) continue
+      if (idlest === undefined || connection.idleSinceMs < idlest.idleSinceMs) idlest = connection
+    }
+    idlest?.destroy('evicted')
+  }
+
+  #callCount(): number {
+    let count = 0
+    for (const connection of this.#connections.values()) count += connection.callCount
+    return count
+  }
+
+  #sweep(): void {
+    const nowMs = this.#core.nowMs
+    for (const connection of this.#connections.values()) connection.sweep(nowMs)
+  }
+}
+
+function serverOptions(): Parameters<typeof createServer>[0] {
+  return {
+    maxSessionMemory: HTTP2_LIMITS.sessionMemoryMegabytesMax,
+    maxHeaderListPairs: HTTP2_LIMITS.headerListPairsMax,
+    maxOutstandingPings: HTTP2_LIMITS.outstandingPingsMax,
+    maxSettings: HTTP2_LIMITS.settingsEntriesMax,
+    maxSessionInvalidFrames: HTTP2_LIMITS.invalidFramesMax,
+    maxSessionRejectedStreams: HTTP2_LIMITS.rejectedStreamsMax,
+    streamResetBurst: HTTP2_LIMITS.streamResetBurst,
+    streamResetRate: HTTP2_LIMITS.streamResetsPerSecond,
+    settings: {
+      maxConcurrentStreams: HTTP2_LIMITS.concurrentStreamsMax,
+      maxHeaderListSize: HTTP2_LIMITS.headerListBytesMax,
+      initialWindowSize: HTTP2_LIMITS.streamWindowBytes,
+      maxFrameSize: HTTP2_LIMITS.frameBytesMax,
+      enablePush: false,
+    },
+  }
+}
+
+/** Clients reset connections all the time; a session's end is seen by its `close`. */
+function ignoreConnectionError(): void {
+  return undefined
+}

@@ -1,0 +1,283 @@
+/**
+ * One OTLP/HTTP export: checks its headers, reserves bytes, reads its body, runs the pipeline,
+ * answers once. Phases go one way: reading -> handling -> answered. After a refusal the rest of the
+ * body is read and thrown away within bounds: closing on a client that still sends would reset the
+ * connection and could destroy the answer before it is read. Connections and time limits are left
+ * to the receiver, which asks `expire` at intervals.
+ */
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+
+import { compressionOf } from '@tributary/common/compression'
+import type { Compression } from '@tributary/common/compression'
+import { AppError, toAppError } from '@tributary/common/errors'
+
+import type { Reservation } from '../admission.ts'
+import type { BodyEncoding } from '../export-handler.ts'
+import { tenantOf } from '../tenant-header.ts'
+import { BodyBuffer } from './body-buffer.ts'
+import type { ExportRoute } from './export-route.ts'
+import { ROUTE_BY_HTTP_PATH } from './export-route.ts'
+import { answerOutcome, answerStatus } from './http-answer.ts'
+import type { ReceiverCore } from './receiver-core.ts'
+import { CALL_ESTIMATE_BYTES, HTTP1_LIMITS, reservationBytes } from './receiver-limits.ts'
+import type { AnswerLabel } from './receiver-metrics.ts'
+import { rpcStatusOf } from './rpc-status.ts'
+
+type Phase = 'reading' | 'handling' | 'answered'
+
+export class HttpCall {
+  readonly #core: ReceiverCore
+  readonly #request: IncomingMessage
+  readonly #response: ServerResponse
+  readonly #awaitsContinue: boolean
+  #phase: Phase = 'reading'
+  #phaseSinceMs: number
+  #progressMs: number
+  #route: ExportRoute | undefined
+  #encoding: BodyEncoding = 'json'
+  #compression: Compression = 'identity'
+  #tenant = ''
+  #reservation: Reservation | undefined
+  #body: BodyBuffer | undefined
+  #discardedBytes = 0
+
+  constructor(
+    core: ReceiverCore,
+    request: IncomingMessage,
+    response: ServerResponse,
+    awaitsContinue: boolean,
+  ) {
+    this.#core = core
+    this.#request = request
+    this.#response = response
+    this.#awaitsContinue = awaitsContinue
+    this.#phaseSinceMs = core.nowMs
+    this.#progressMs = this.#phaseSinceMs
+  }
+
+  /** True when the answer is out and no byte of the body is awaited. */
+  get isOver(): boolean {
+    return this.#response.closed && (this.#request.complete || this.#request.destroyed)
+  }
+
+  get isAnswered(): boolean {
+    return this.#phase === 'answered'
+  }
+
+  /** Admits or refuses the call by its headers, before any of its body is read. */
+  start(isClosing: boolean): void {
+    const request = this.#request
+    if (isClosing) this.#response.shouldKeepAlive = false
+    request.on('error', ignoreRequestError)
+    this.#response.on('error', ignoreRequestError)
+    try {
+      this.#checkHeaders()
+      const length = this.#contentLength()
+      const isCompressed = this.#compression !== 'identity'
+      this.#reservation = this.#core.admit(
+        reservationBytes(length ?? CALL_ESTIMATE_BYTES, isCompressed),
+      )
+      this.#body = new BodyBuffer(length, (bytes) => {
+        this.#admitGrowth(bytes)
+      })
+    } catch (error) {
+      this.#fail(toAppError(error))
+      return
+    }
+    if (this.#awaitsContinue) this.#response.writeContinue()
+    request.on('data', (chunk: Uint8Array) => {
+      this.#read(chunk)
+    })
+    request.on('end', () => {
+      this.#handle()
+    })
+  }
+
+  /** The connection or the exchange is over. */
+  closed(): void {
+    if (this.#phase === 'reading') {
+      this.#core.metrics.countAnswer('http', this.#route?.name ?? 'none', 'cancelled')
+      this.#reservation?.release()
+    }
+    this.#phase = 'answered'
+  }
+
+  /** What the HTTP parser could not make sense of, in the middle of this call's body. */
+  malformed(cause: Error): void {
+    this.#fail(new AppError('malformed_body', 'body is not valid HTTP', { cause }))
+  }
+
+  /** Answers or drops a call that has taken too long. */
+  expire(nowMs: number): void {
+    const { limits } = this.#core
+    const phaseMs = nowMs - this.#phaseSinceMs
+    if (this.#phase === 'reading') {
+      if (nowMs - this.#progressMs > limits.bodyIdleMs || phaseMs > limits.bodyTimeoutMs) {
+        this.#fail(new AppError('cancelled', 'body did not arrive in time'))
+      }
+    } else if (this.#phase === 'handling') {
+      if (phaseMs > limits.answerTimeoutMs) {
+        this.#fail(new AppError('deadline_near', 'request was not stored in time'))
+      }
+    } else if (
+      (!this.#response.closed && phaseMs > limits.answerUnreadMs) ||
+      (!this.#request.complete && phaseMs > HTTP1_LIMITS.discardTimeoutMs)
+    ) {
+      this.#request.socket.destroy()
+    }
+  }
+
+  /** The grace of draining is over. */
+  cut(): void {
+    if (this.#phase !== 'answered') this.#fail(new AppError('draining', 'server is shutting down'))
+  }
+
+  #checkHeaders(): void {
+    const { headers, method, url } = this.#request
+    const encoding = encodingOf(headers['content-type'])
+    if (encoding !== undefined) this.#encoding = encoding
+    this.#route = ROUTE_BY_HTTP_PATH.get(pathOf(url ?? ''))
+    if (this.#route === undefined) throw new AppError('unknown_path', 'unknown path')
+    if (method !== 'POST') throw new AppError('unknown_method', 'method must be POST')
+    if (encoding === undefined) {
+      throw new AppError(
+        'unsupported_media_type',
+        'content-type must be application/x-protobuf or application/json',
+      )
+    }
+    const compression = compressionOf(headers['content-encoding'])
+    if (compression === undefined) {
+      throw new AppError('unsupported_media_type', 'content-encoding is not supported')
+    }
+    this.#compression = compression
+    this.#tenant = tenantOf(headers)
+  }
+
+  /** Undefined for a chunked body. The parser has checked that it is a number. */
+  #contentLength(): number | undefined {
+    const { headers } = this.#request
+    if (headers['transfer-encoding'] !== undefined) return undefined
+    const length = Number(headers['content-length'] ?? 0)
+    this.#checkLength(length)
+    return length
+  }
+
+  #checkLength(bytes: number): void {
+    const bytesMax = this.#core.limits.requestBytesMax
+    if (bytes > bytesMax) {
+      const details = { bytes, bytesMax }
+      throw new AppError('request_too_large', 'body is larger than allowed', { details })
+    }
+  }
+
+  #admitGrowth(bytes: number): void {
+    this.#checkLength(bytes)
+    const needed = reservationBytes(bytes, this.#compression !== 'identity')
+    // In steps of a quarter, so that a body of many small chunks does not ask for each of them.
+    if (needed > this.#reservation!.bytes) this.#reservation!.resize(Math.ceil(needed * 1.25))
+  }
+
+  #read(chunk: Uint8Array): void {
+    if (this.#phase !== 'reading') {
+      this.#discard(chunk)
+      return
+    }
+    this.#progressMs = this.#core.nowMs
+    try {
+      this.#body!.add(chunk)
+    } catch (error) {
+      this.#fail(toAppError(error))
+    }
+  }
+
+  #discard(chunk: Uint8Array): void {
+    this.#discardedBytes += chunk.length
+    if (this.#discardedBytes > HTTP1_LIMITS.discardedBytesMax) this.#request.socket.destroy()
+  }
+
+  #handle(): void {
+    if (this.#phase !== 'reading') return
+    this.#phase = 'handling'
+    this.#phaseSinceMs = this.#core.nowMs
+    this.#core.pipeline
+      .run({
+        transport: 'http',
+        route: this.#route!,
+        encoding: this.#encoding,
+        tenant: this.#tenant,
+        compression: this.#compression,
+        wireBody: this.#body!.finish(),
+        reservation: this.#reservation!,
+        deadlineAtMs: undefined,
+      })
+      .then(
+        (outcome) => {
+          if (!this.#finish(outcome.rejectedItems > 0 ? 'partial' : 'ok')) return
+          answerOutcome(this.#response, this.#encoding, this.#route!, outcome)
+        },
+        (error: unknown) => {
+          this.#fail(toAppError(error))
+        },
+      )
+      .catch((error: unknown) => {
+        // Writing an answer failed: the connection went away in between, or it is a bug of ours.
+        this.#core.logger.debug({ err: error }, 'answer could not be written')
+        this.#request.socket.destroy()
+      })
+    this.#body = undefined
+  }
+
+  #fail(error: AppError): void {
+    const wasReading = this.#phase === 'reading'
+    if (wasReading) this.#reservation?.release()
+    if (!this.#finish(error.code)) return
+    this.#body = undefined
+    const extra: OutgoingHttpHeaders = error.code === 'unknown_method' ? { allow: 'POST' } : {}
+    if (wasReading && !this.#request.complete) {
+      if (this.#awaitsContinue) this.#response.shouldKeepAlive = false
+      else this.#discardRest()
+    }
+    const status = rpcStatusOf(error, () => this.#core.admission.retryDelayMs())
+    answerStatus(this.#response, error.answer.http, this.#encoding, status, extra)
+  }
+
+  #discardRest(): void {
+    // Node destroys the socket after an answer that says `connection: close`; see the file's head.
+    this.#response.shouldKeepAlive = true
+    if (this.#request.listenerCount('data') === 0) {
+      this.#request.on('data', (chunk: Uint8Array) => {
+        this.#discard(chunk)
+      })
+    }
+  }
+
+  /** Ends the call once; false where nobody waits for its answer any more. */
+  #finish(answer: AnswerLabel): boolean {
+    if (this.#phase === 'answered') return false
+    this.#phase = 'answered'
+    this.#phaseSinceMs = this.#core.nowMs
+    this.#core.metrics.countAnswer('http', this.#route?.name ?? 'none', answer)
+    if (this.#core.isDraining && this.#request.complete) this.#response.shouldKeepAlive = false
+    return !this.#response.destroyed
+  }
+}
+
+function encodingOf(contentType: string | undefined): BodyEncoding | undefined {
+  if (contentType === undefined) return undefined
+  const type = contentType.split(';', 1)[0]!.trim().toLowerCase()
+  if (type === 'application/x-protobuf') return 'protobuf'
+  if (type === 'application/json') return 'json'
+  return undefined
+}
+
+/** The path of origin-form, and of absolute-form as proxies send it; without query. */
+function pathOf(url: string): string {
+  if (!url.startsWith('/')) return URL.canParse(url) ? new URL(url).pathname : url
+  const query = url.indexOf('?')
+  return query < 0 ? url : url.slice(0, query)
+}
+
+/** An aborted request; the call hears of it by `close`. */
+function ignoreRequestError(): void {
+  return undefined
+}

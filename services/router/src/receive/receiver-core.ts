@@ -1,0 +1,50 @@
+import type { Logger } from '@tributary/common/logger'
+import type { Clock } from '@tributary/common/clock'
+import { AppError } from '@tributary/common/errors'
+
+import type { Admission, Reservation } from '../admission.ts'
+import { ExportPipeline } from './export-pipeline.ts'
+import { RECEIVER_LIMITS } from './receiver-limits.ts'
+import type { ReceiverLimits } from './receiver-limits.ts'
+import type { ReceiverMetrics } from './receiver-metrics.ts'
+import type { ReceiverOptions } from './receiver.ts'
+
+/** What the calls of one receiver share. */
+export class ReceiverCore {
+  readonly limits: ReceiverLimits
+  readonly admission: Admission
+  readonly metrics: ReceiverMetrics
+  readonly logger: Logger
+  readonly pipeline: ExportPipeline
+  readonly random: () => number
+  readonly #clock: Clock
+  #isDraining = false
+
+  constructor(options: ReceiverOptions) {
+    this.limits = { ...RECEIVER_LIMITS, ...options.limits }
+    this.admission = options.admission
+    this.metrics = options.metrics
+    this.logger = options.logger
+    this.random = options.random ?? Math.random
+    this.#clock = options.clock
+    this.pipeline = new ExportPipeline({ ...options, limits: this.limits })
+  }
+
+  get nowMs(): number {
+    return this.#clock.monotonicMs()
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining
+  }
+
+  drain(): void {
+    this.#isDraining = true
+  }
+
+  /** @throws AppError draining, overloaded */
+  admit(bytes: number): Reservation {
+    if (this.#isDraining) throw new AppError('draining', 'server is shutting down')
+    return this.admission.reserve(bytes)
+  }
+}
