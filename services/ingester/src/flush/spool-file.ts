@@ -6,6 +6,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { closeSync, fdatasyncSync, openSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { AppError } from '@tributary/common/errors'
 
 export interface SpooledFile {
   readonly path: string
@@ -22,20 +23,25 @@ export class SpoolFile {
 
   constructor(directory: string) {
     this.#path = join(directory, `${randomUUID()}.parquet`)
-    this.#descriptor = openSync(this.#path, 'wx')
+    this.#descriptor = this.#orUnavailable(() => openSync(this.#path, 'wx'))
   }
 
   write(bytes: Uint8Array): void {
     this.#hash.update(bytes)
     let written = 0
     while (written < bytes.length) {
-      written += writeSync(this.#descriptor, bytes, written, bytes.length - written)
+      const from = written
+      written += this.#orUnavailable(() =>
+        writeSync(this.#descriptor, bytes, from, bytes.length - from),
+      )
     }
     this.bytes += bytes.length
   }
 
   finish(): SpooledFile {
-    fdatasyncSync(this.#descriptor)
+    this.#orUnavailable(() => {
+      fdatasyncSync(this.#descriptor)
+    })
     closeSync(this.#descriptor)
     return { path: this.#path, bytes: this.bytes, sha256: this.#hash.digest('hex') }
   }
@@ -44,5 +50,17 @@ export class SpoolFile {
   discard(): void {
     closeSync(this.#descriptor)
     unlinkSync(this.#path)
+  }
+
+  /** A full or failing disk passes: the flush is tried again with a new file. */
+  #orUnavailable<T>(action: () => T): T {
+    try {
+      return action()
+    } catch (cause) {
+      throw new AppError('store_unavailable', 'spool file can not be written', {
+        cause,
+        details: { path: this.#path },
+      })
+    }
   }
 }

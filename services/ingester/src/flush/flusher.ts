@@ -1,0 +1,292 @@
+/**
+ * Publishes a frozen memtable: tables to files (workers), files to the store, the sidecar of chunk
+ * hashes, and last the commit. In that order: until the commit exists nothing of it is visible, and
+ * whatever was left behind by a crash is either written again under the same key or an orphan.
+ *
+ * A store that fails is waited for, with growing pauses: the rows stay in the memtable and the log.
+ * A batch that can never be encoded is found out, kept in quarantine with its reason, and becomes a
+ * hole of the commit: one bad record never stops the partition.
+ */
+import { unlink } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { hash } from 'node:crypto'
+import type { CommitChain } from '@tributary/common/commit/commit-chain'
+import {
+  COMMIT_FORMAT_VERSION,
+  type CommitCounts,
+  type CommitFile,
+  type CommitHole,
+  type CommitRecord,
+} from '@tributary/common/commit/commit-record'
+import { serializeSidecar } from '@tributary/common/commit/chunk-sidecar'
+import type { Clock } from '@tributary/common/clock'
+import { AppError, toAppError } from '@tributary/common/errors'
+import { failpoint } from '@tributary/common/failpoint'
+import type { Logger } from '@tributary/common/logger'
+import type { ObjectStore } from '@tributary/common/object-store/object-store'
+import { dataKey, hashesKey, quarantineKey, type PartitionId } from '@tributary/common/paths'
+import { signalName } from '@tributary/common/signal'
+import assert from 'node:assert/strict'
+import type { FrozenMemtable, MemtableEntry } from '../memtable/memtable.ts'
+import type { FlushPool } from './flush-pool.ts'
+import type { FlushSettings, TableFile, TableJob, TableResult } from './table-writer.ts'
+
+export interface FlusherOptions {
+  readonly partition: PartitionId
+  readonly writer: string
+  readonly epoch: number
+  readonly store: ObjectStore
+  readonly chain: CommitChain
+  readonly pool: FlushPool
+  readonly settings: FlushSettings
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Ends the waiting for a store that does not come back. */
+  readonly signal: AbortSignal
+}
+
+interface Table {
+  readonly tenant: string
+  readonly signal: TableJob['signal']
+  readonly entries: readonly MemtableEntry[]
+}
+
+interface WrittenTable extends Table {
+  readonly result: TableResult
+}
+
+/** Entries that could not be encoded, with the reason. */
+interface Poison {
+  readonly entry: MemtableEntry
+  readonly reason: string
+}
+
+const RETRY_DELAY_MS_MIN = 500
+const RETRY_DELAY_MS_MAX = 30_000
+const TEMPORARY = new Set(['store_unavailable', 'object_missing'])
+
+export class Flusher {
+  readonly #options: FlusherOptions
+
+  constructor(options: FlusherOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Makes a frozen memtable durable in the store and commits it.
+   *
+   * @param holes offsets of the range that the log lost, with reasons
+   * @throws AppError chain_broken when another writer has taken the range
+   */
+  async flush(frozen: FrozenMemtable, holes: readonly CommitHole[]): Promise<CommitRecord> {
+    const poison: Poison[] = []
+    const written: WrittenTable[] = []
+    await Promise.all(
+      tablesOf(frozen.entries).map(async (table) => {
+        written.push(...(await this.#writeTable(table, frozen, poison)))
+      }),
+    )
+    const files = await this.#publish(written, frozen)
+    const poisonHoles: CommitHole[] = []
+    for (const each of poison) poisonHoles.push(await this.#quarantine(each))
+    await failpoint('flush:before-commit')
+    const record = await this.#recordOf(frozen, written, files, [...holes, ...poisonHoles], poison)
+    const outcome = await this.#untilStored('commit', () => this.#options.chain.append(record))
+    if (outcome !== 'committed') {
+      throw new AppError('chain_broken', 'another writer has committed this range', {
+        details: { start: record.start, winner: outcome.conflict.writer },
+      })
+    }
+    await failpoint('flush:after-commit')
+    return record
+  }
+
+  async #writeTable(
+    table: Table,
+    frozen: FrozenMemtable,
+    poison: Poison[],
+  ): Promise<WrittenTable[]> {
+    try {
+      return [{ ...table, result: await this.#runTable(table, frozen) }]
+    } catch (error) {
+      if (this.#options.signal.aborted) throw error
+      this.#options.logger.error({ err: error, tenant: table.tenant }, 'table failed to encode')
+    }
+    const bad = await this.#findPoison(table, frozen)
+    if (bad.length === 0) {
+      throw new AppError('encode_failed', 'table fails as a whole but no batch of it does', {
+        details: { tenant: table.tenant, signal: table.signal },
+      })
+    }
+    poison.push(...bad)
+    const entries = table.entries.filter((entry) => bad.every((each) => each.entry !== entry))
+    if (entries.length === 0) return []
+    const rest = { ...table, entries }
+    return [{ ...rest, result: await this.#runTable(rest, frozen) }]
+  }
+
+  #runTable(table: Table, frozen: FrozenMemtable): Promise<TableResult> {
+    const { partition, pool, settings } = this.#options
+    const job: TableJob = {
+      tenant: table.tenant,
+      signal: table.signal,
+      topic: partition.topic,
+      partition: partition.partition,
+      start: String(frozen.start),
+      end: String(frozen.end),
+      entries: table.entries.map(({ bytes, suppressed }) => ({ bytes, suppressed })),
+      settings,
+    }
+    return this.#untilStored('encode', () => pool.run(job))
+  }
+
+  /** Encodes every batch alone: slow, and only after a table failed. */
+  async #findPoison(table: Table, frozen: FrozenMemtable): Promise<Poison[]> {
+    const bad: Poison[] = []
+    for (const entry of table.entries) {
+      try {
+        const result = await this.#runTable({ ...table, entries: [entry] }, frozen)
+        await Promise.all(result.files.map(({ path }) => unlink(path)))
+      } catch (error) {
+        if (this.#options.signal.aborted) throw error
+        bad.push({ entry, reason: toAppError(error).message })
+      }
+    }
+    return bad
+  }
+
+  async #quarantine({ entry, reason }: Poison): Promise<CommitHole> {
+    const { partition, store, logger } = this.#options
+    const range = { start: entry.offset, end: entry.offset + 1n }
+    const body = Buffer.from(entry.bytes)
+    const key = quarantineKey(partition, range, hash('sha256', body))
+    await this.#untilStored('quarantine', () => store.put(key, body))
+    logger.error({ key, reason, rows: entry.rowCount }, 'batch quarantined')
+    return { start: String(range.start), end: String(range.end), reason: `quarantined: ${reason}` }
+  }
+
+  async #publish(written: readonly WrittenTable[], frozen: FrozenMemtable): Promise<CommitFile[]> {
+    const files: CommitFile[] = []
+    for (const { tenant, signal, result } of written) {
+      for (const file of result.files) {
+        files.push(await this.#publishFile(tenant, signal, file, frozen))
+      }
+    }
+    return files.sort((left, right) => (left.key < right.key ? -1 : 1))
+  }
+
+  async #publishFile(
+    tenant: string,
+    signal: Table['signal'],
+    file: TableFile,
+    frozen: FrozenMemtable,
+  ): Promise<CommitFile> {
+    const { partition, store } = this.#options
+    const { path, bytes, sha256, rows, hour, timeMin, timeMax } = file
+    const range = { start: frozen.start, end: frozen.end }
+    const key = dataKey({ ...partition, ...range, tenant, signal, hour, sha256 })
+    await failpoint('flush:before-put')
+    await this.#untilStored('put', () => store.putFile(key, path, bytes, sha256))
+    await unlink(path)
+    await failpoint('flush:after-put')
+    return { key, bytes, sha256, rows, tenant, signal, hour, timeMin, timeMax }
+  }
+
+  async #recordOf(
+    frozen: FrozenMemtable,
+    written: readonly WrittenTable[],
+    files: readonly CommitFile[],
+    holes: readonly CommitHole[],
+    poison: readonly Poison[],
+  ): Promise<CommitRecord> {
+    const { partition, writer, epoch, clock } = this.#options
+    const bad = new Set(poison.map(({ entry }) => entry))
+    return {
+      formatVersion: COMMIT_FORMAT_VERSION,
+      ...partition,
+      start: String(frozen.start),
+      end: String(frozen.end),
+      epoch,
+      writer,
+      schemaVersions: Object.fromEntries(
+        written.map(({ tenant, signal, result }) => [`${tenant}/${signal}`, result.schemaVersion]),
+      ),
+      files,
+      counts: countsOf(frozen, written, bad),
+      holes: [...holes].sort((left, right) => (BigInt(left.start) < BigInt(right.start) ? -1 : 1)),
+      hashes: await this.#putSidecar(frozen, bad),
+      committedAt: new Date(clock.nowUnixMs()).toISOString(),
+    }
+  }
+
+  /** Stores the hashes of the chunks that this commit stores: the window of the next process. */
+  async #putSidecar(
+    frozen: FrozenMemtable,
+    bad: ReadonlySet<MemtableEntry>,
+  ): Promise<string | null> {
+    const { partition, store } = this.#options
+    const chunks = frozen.entries
+      .filter((entry) => !bad.has(entry))
+      .flatMap(({ stored, arrivalUnixNano }) =>
+        stored.map((chunk) => ({
+          hash: chunk.hash,
+          appendUnixMs: Number(arrivalUnixNano / 1_000_000n),
+        })),
+      )
+    if (chunks.length === 0) return null
+    const range = { start: frozen.start, end: frozen.end }
+    const body = serializeSidecar(partition, range, chunks)
+    const key = hashesKey(partition, range, hash('sha256', body))
+    await this.#untilStored('sidecar', () => store.put(key, body))
+    return key
+  }
+
+  /** Tries until the store takes it; only errors that may pass are waited for. */
+  async #untilStored<T>(what: string, action: () => Promise<T>): Promise<T> {
+    const { logger, signal } = this.#options
+    for (let delayMs = RETRY_DELAY_MS_MIN; ; delayMs = Math.min(2 * delayMs, RETRY_DELAY_MS_MAX)) {
+      try {
+        return await action()
+      } catch (error) {
+        if (!TEMPORARY.has(toAppError(error).code) || signal.aborted) throw error
+        logger.warn({ err: error, what, delayMs }, 'store unavailable, flush waits')
+        await sleep(delayMs, undefined, { signal })
+      }
+    }
+  }
+}
+
+/** Groups entries by tenant and signal, each in log order. */
+function tablesOf(entries: readonly MemtableEntry[]): Table[] {
+  const tables = new Map<string, { tenant: string; signal: number; entries: MemtableEntry[] }>()
+  for (const entry of entries) {
+    const name = `${entry.tenant}/${String(entry.signal)}`
+    const table = tables.get(name)
+    if (table !== undefined) table.entries.push(entry)
+    else tables.set(name, { tenant: entry.tenant, signal: entry.signal, entries: [entry] })
+  }
+  return [...tables]
+    .sort(([left], [right]) => (left < right ? -1 : 1))
+    .map(([, table]) => {
+      const signal = signalName(table.signal)
+      assert(signal !== undefined, 'an envelope names a known signal')
+      return { ...table, signal }
+    })
+}
+
+function countsOf(
+  frozen: FrozenMemtable,
+  written: readonly WrittenTable[],
+  bad: ReadonlySet<MemtableEntry>,
+): CommitCounts {
+  const sum = (values: readonly number[]): number => values.reduce((left, right) => left + right, 0)
+  const rowsStored = sum(written.map(({ result }) => result.rowsStored))
+  const rowsQuarantined = sum([...bad].map(({ rowCount }) => rowCount))
+  const rowsIn = frozen.rows
+  return {
+    rowsIn,
+    rowsStored,
+    rowsQuarantined,
+    rowsSuppressed: rowsIn - rowsStored - rowsQuarantined,
+  }
+}

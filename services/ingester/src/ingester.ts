@@ -1,0 +1,194 @@
+/**
+ * One partition: batches -> WAL -> memtable -> files -> commit -> WAL truncation.
+ *
+ * Invariants: a batch is acknowledged once it is durable in the WAL and stands in the memtable; the
+ * memtable and the chain tile the log (memtable start = chain end); the WAL is cut only below the
+ * chain's end. Flushes run one at a time, so that commits follow each other; batches go on being
+ * taken meanwhile, up to the bound of the memtable.
+ */
+import type { Clock } from '@tributary/common/clock'
+import type { EnvelopeChunk, EnvelopeHeader } from '@tributary/common/columnar/envelope'
+import { decodeEnvelope } from '@tributary/common/columnar/envelope'
+import type { CommitHole, CommitRecord } from '@tributary/common/commit/commit-record'
+import { AppError } from '@tributary/common/errors'
+import { failpoint } from '@tributary/common/failpoint'
+import type { Logger } from '@tributary/common/logger'
+import assert from 'node:assert/strict'
+import type { Flusher } from './flush/flusher.ts'
+import type { Memtable } from './memtable/memtable.ts'
+import type { IngesterMetrics } from './metrics.ts'
+import type { RepeatWindow } from './repeat-window.ts'
+import type { Wal } from './wal/wal.ts'
+
+export interface IngesterOptions {
+  readonly wal: Wal
+  readonly memtable: Memtable
+  readonly window: RepeatWindow
+  readonly flusher: Flusher
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: IngesterMetrics
+  readonly flushBytes: number
+  readonly flushIntervalMs: number
+  readonly memtableBytesMax: number
+  readonly retryRemoval: boolean
+  /** Offsets that recovery could not read. */
+  readonly holes: readonly CommitHole[]
+  /** The partition can't go on: another writer, or a commit that never succeeds. */
+  readonly onFatal: (error: unknown) => void
+}
+
+/** How often age is looked at: a tenth of the shortest interval that makes sense. */
+const AGE_CHECK_MS = 100
+
+export class Ingester {
+  readonly #options: IngesterOptions
+  /** Bytes handed to the WAL that are not in the memtable yet. */
+  #pendingBytes = 0
+  #holes: CommitHole[]
+  #flushing: Promise<void> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #failure: AppError | undefined
+
+  constructor(options: IngesterOptions) {
+    this.#options = options
+    this.#holes = [...options.holes]
+  }
+
+  /** Begins to flush by age and size. */
+  start(): void {
+    this.#timer = setInterval(() => {
+      this.#flushWhenDue()
+    }, AGE_CHECK_MS)
+    this.#timer.unref()
+  }
+
+  get unflushedRows(): number {
+    return this.#options.memtable.rows
+  }
+
+  get unflushedBytes(): number {
+    return this.#options.memtable.bytes + this.#pendingBytes
+  }
+
+  /**
+   * Takes a batch; resolves when it is durable.
+   *
+   * @throws AppError overloaded when the memtable is full; log_full, log_unavailable from the WAL
+   */
+  async append(envelope: Uint8Array, header: EnvelopeHeader): Promise<void> {
+    const { memtable, memtableBytesMax, wal } = this.#options
+    if (this.#failure !== undefined) throw this.#failure
+    if (this.unflushedBytes + envelope.length > memtableBytesMax) {
+      this.#flushWhenDue()
+      throw new AppError('overloaded', 'unflushed rows fill their memory', {
+        details: { bytes: memtable.bytes, bytesMax: memtableBytesMax },
+      })
+    }
+    this.#pendingBytes += envelope.length
+    try {
+      const offset = await wal.append(envelope)
+      this.#insert(offset, envelope, header)
+    } finally {
+      this.#pendingBytes -= envelope.length
+    }
+    if (memtable.activeBytes >= this.#options.flushBytes) this.#flushWhenDue()
+  }
+
+  /** A frame of the WAL that was not committed before the restart. */
+  replay(offset: bigint, envelope: Uint8Array): void {
+    this.#insert(offset, envelope, decodeEnvelope(envelope).header)
+  }
+
+  /** Commits everything that was acknowledged before the call. */
+  async flush(): Promise<void> {
+    // One flush may be under way with older rows; the second one takes all that came before the call.
+    if (this.#flushing !== undefined) await this.#flushing
+    await this.#flushOnce()
+  }
+
+  /** Flushes what is left and ends; the WAL is the caller's to close. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.flush()
+  }
+
+  #flushWhenDue(): void {
+    if (this.#flushing !== undefined || this.#failure !== undefined) return
+    const { memtable, clock, flushBytes, flushIntervalMs } = this.#options
+    const { oldestMs } = memtable
+    const isOld = oldestMs !== undefined && clock.monotonicMs() - oldestMs >= flushIntervalMs
+    if (!isOld && memtable.activeBytes < flushBytes && this.#holes.length === 0) return
+    this.#flushOnce().catch((error: unknown) => {
+      this.#options.logger.error({ err: error }, 'flush failed')
+    })
+  }
+
+  #flushOnce(): Promise<void> {
+    this.#flushing ??= this.#runFlush().finally(() => {
+      this.#flushing = undefined
+    })
+    return this.#flushing
+  }
+
+  async #runFlush(): Promise<void> {
+    const { memtable, flusher, wal, metrics, clock } = this.#options
+    const frozen = memtable.freeze()
+    if (frozen.start === frozen.end) {
+      memtable.release()
+      return
+    }
+    await failpoint('flush:frozen')
+    const startMs = clock.monotonicMs()
+    const holes = this.#holes.filter((hole) => BigInt(hole.end) <= frozen.end)
+    let record: CommitRecord
+    try {
+      record = await flusher.flush(frozen, holes)
+    } catch (error) {
+      this.#fail(error)
+      throw error
+    }
+    this.#holes = this.#holes.filter((hole) => !holes.includes(hole))
+    memtable.release()
+    metrics.flushed(record, (clock.monotonicMs() - startMs) / 1000)
+    await wal.truncate(frozen.end)
+  }
+
+  /** The range stays frozen and in the WAL: a restart finds and commits it. */
+  #fail(error: unknown): void {
+    this.#failure = new AppError('not_ready', 'flushing has stopped', { cause: error })
+    this.#options.onFatal(error)
+  }
+
+  #insert(offset: bigint, envelope: Uint8Array, header: EnvelopeHeader): void {
+    const { memtable, clock, metrics } = this.#options
+    const { suppressed, stored, suppressedRows } = this.#removeRepeats(header)
+    memtable.insert(offset, envelope, header, suppressed, stored, clock.monotonicMs())
+    metrics.appended(header.rowCount, envelope.length, suppressedRows)
+  }
+
+  /** Splits the chunks of a batch into those stored before and those that count from now on. */
+  #removeRepeats(header: EnvelopeHeader): {
+    suppressed: Int32Array
+    stored: EnvelopeChunk[]
+    suppressedRows: number
+  } {
+    const { window, retryRemoval } = this.#options
+    const nowMs = Number(header.arrivalUnixNano / 1_000_000n)
+    const ranges: number[] = []
+    const stored: EnvelopeChunk[] = []
+    let suppressedRows = 0
+    for (const chunk of header.chunks) {
+      if (!retryRemoval || !chunk.removable) continue
+      if (window.has(chunk.hash, nowMs)) {
+        ranges.push(chunk.rowStart, chunk.rowStart + chunk.rowCount)
+        suppressedRows += chunk.rowCount
+      } else {
+        window.add(chunk.hash, nowMs)
+        stored.push(chunk)
+      }
+    }
+    assert(suppressedRows <= header.rowCount, 'chunks of a batch do not overlap')
+    return { suppressed: Int32Array.from(ranges), stored, suppressedRows }
+  }
+}

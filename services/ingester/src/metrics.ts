@@ -1,0 +1,79 @@
+/** What an ingester counts: rows and bytes in, files and commits out, what flushes cost. */
+import type { CommitRecord } from '@tributary/common/commit/commit-record'
+import {
+  Counter,
+  DURATION_BUCKETS_SECONDS,
+  Gauge,
+  Histogram,
+  type Registry,
+} from '@tributary/common/metrics'
+
+export class IngesterMetrics {
+  readonly #rows: Counter
+  readonly #bytes: Counter
+  readonly #suppressed: Counter
+  readonly #stored: Counter
+  readonly #files: Counter
+  readonly #fileBytes: Counter
+  readonly #commits: Counter
+  readonly #holes: Counter
+  readonly #quarantined: Counter
+  readonly #flushSeconds: Histogram
+  rows = 0
+  files = 0
+
+  constructor(registry: Registry, unflushed: { rows(): number; bytes(): number }) {
+    const registers = [registry]
+    const counter = (name: string, help: string): Counter =>
+      new Counter({ name: `tributary_ingester_${name}`, help, registers })
+    this.#rows = counter('rows_total', 'Rows acknowledged, repeats included')
+    this.#bytes = counter('batch_bytes_total', 'Bytes of batches written to the log')
+    this.#suppressed = counter('suppressed_rows_total', 'Rows of chunks that were stored before')
+    this.#stored = counter('stored_rows_total', 'Rows in committed files')
+    this.#files = counter('files_total', 'Committed files')
+    this.#fileBytes = counter('file_bytes_total', 'Bytes of committed files')
+    this.#commits = counter('commits_total', 'Commits')
+    this.#holes = counter(
+      'holes_total',
+      'Ranges of the log that were lost or quarantined: must stay 0',
+    )
+    this.#quarantined = counter(
+      'quarantined_rows_total',
+      'Rows that could not be encoded: must stay 0',
+    )
+    this.#flushSeconds = new Histogram({
+      name: 'tributary_ingester_flush_seconds',
+      help: 'From the freeze of a memtable to its commit',
+      buckets: DURATION_BUCKETS_SECONDS,
+      registers,
+    })
+    for (const [name, read] of Object.entries(unflushed)) {
+      new Gauge({
+        name: `tributary_ingester_unflushed_${name}`,
+        help: `Acknowledged ${name} that are not committed yet`,
+        registers,
+        collect() {
+          this.set((read as () => number)())
+        },
+      })
+    }
+  }
+
+  appended(rows: number, bytes: number, suppressedRows: number): void {
+    this.rows += rows
+    this.#rows.inc(rows)
+    this.#bytes.inc(bytes)
+    if (suppressedRows > 0) this.#suppressed.inc(suppressedRows)
+  }
+
+  flushed(record: CommitRecord, seconds: number): void {
+    this.files += record.files.length
+    this.#commits.inc()
+    this.#files.inc(record.files.length)
+    this.#fileBytes.inc(record.files.reduce((sum, { bytes }) => sum + bytes, 0))
+    this.#stored.inc(record.counts.rowsStored)
+    this.#holes.inc(record.holes.length)
+    this.#quarantined.inc(record.counts.rowsQuarantined)
+    this.#flushSeconds.observe(seconds)
+  }
+}
