@@ -1,0 +1,190 @@
+/**
+ * The attribute columns of a batch: one `AttributeKey` per distinct key, each with at most one
+ * column per value type, made when a value of that type first comes. Keys and columns outlive a
+ * batch (`reset`) so that the next one starts warm; a column belongs to the current batch when it
+ * has values, and then stands in `columns` in order of first appearance.
+ *
+ * Keys are found by guessing: the n-th attribute of a record is nearly always the key that the
+ * record before had there. `guesses` holds the keys of the record at hand up to the position
+ * reached, so it doubles as the list of what a rejected record has touched.
+ */
+import { equalBytes, hashKey } from './byte-kernels.ts'
+import { BytesColumn } from './bytes-column.ts'
+import { BoolColumn, Fixed64Column } from './fixed-columns.ts'
+
+/** Keys kept from batch to batch; where more have come, all are dropped at the next reset. */
+const POOLED_KEYS_MAX = 4096
+/** The same for the memory that their columns reserve: 32 batches' worth. */
+const POOLED_BYTES_MAX = 8 * 1024 * 1024
+const TABLE_SLOTS_MIN = 64
+
+export type AttributeColumn = BytesColumn | Fixed64Column | BoolColumn
+
+export class AttributeKey {
+  readonly name: string
+  readonly hash: number
+  readonly bytes: Uint8Array
+  readonly view: DataView
+  /** The last row with this key, to see a key that comes twice in one record. */
+  lastRow = -1
+  string: BytesColumn | undefined = undefined
+  int: Fixed64Column | undefined = undefined
+  double: Fixed64Column | undefined = undefined
+  bool: BoolColumn | undefined = undefined
+  binary: BytesColumn | undefined = undefined
+  any: BytesColumn | undefined = undefined
+
+  constructor(name: string, hash: number, bytes: Uint8Array) {
+    this.name = name
+    this.hash = hash
+    this.bytes = bytes
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  }
+
+  matches(view: DataView, start: number, end: number): boolean {
+    const length = end - start
+    return this.bytes.length === length && equalBytes(this.view, 0, view, start, length)
+  }
+
+  truncateRows(row: number): void {
+    if (this.lastRow >= row) this.lastRow = -1
+    this.string?.truncateRows(row)
+    this.int?.truncateRows(row)
+    this.double?.truncateRows(row)
+    this.bool?.truncateRows(row)
+    this.binary?.truncateRows(row)
+    this.any?.truncateRows(row)
+  }
+
+  /** Bytes that the columns reserve, roughly: a fixed-width value takes 8. */
+  capacityBytes(): number {
+    const fixed = (this.int?.values.length ?? 0) + (this.double?.values.length ?? 0)
+    const strings = this.string?.capacityBytes() ?? 0
+    return (
+      strings + fixed * 4 + (this.binary?.capacityBytes() ?? 0) + (this.any?.capacityBytes() ?? 0)
+    )
+  }
+}
+
+export class AttributeColumns {
+  /** Columns with values in this batch, in order of first appearance. */
+  readonly columns: AttributeColumn[] = []
+  /** Keys by position in the record before; entry n is never read before n - 1 was set. */
+  readonly guesses: AttributeKey[] = []
+  readonly #prefix: string
+  #keys: AttributeKey[] = []
+  /** Position in #keys + 1 per slot, 0 where free. */
+  #table = new Int32Array(TABLE_SLOTS_MIN)
+
+  constructor(prefix: string) {
+    this.#prefix = prefix
+  }
+
+  /** The key with these bytes, made when unknown; the caller has checked that they are UTF-8. */
+  key(bytes: Uint8Array, view: DataView, start: number, end: number): AttributeKey {
+    const known = this.find(view, start, end)
+    if (known !== undefined) return known
+    const copy = bytes.slice(start, end)
+    const name = this.#prefix + Buffer.from(copy.buffer).toString('utf8')
+    const key = new AttributeKey(name, hashKey(view, start, end), copy)
+    this.#keys.push(key)
+    if (this.#keys.length * 4 > this.#table.length) this.#rebuild(this.#table.length * 2)
+    else this.#insert(key.hash, this.#keys.length)
+    return key
+  }
+
+  find(view: DataView, start: number, end: number): AttributeKey | undefined {
+    const hash = hashKey(view, start, end)
+    const mask = this.#table.length - 1
+    let slot = hash & mask
+    for (;;) {
+      const index = this.#table[slot]! - 1
+      if (index < 0) return undefined
+      const key = this.#keys[index]!
+      if (key.hash === hash && key.matches(view, start, end)) return key
+      slot = (slot + 1) & mask
+    }
+  }
+
+  /** The column of `key` for strings, counted in as one of this batch; so the others below. */
+  stringColumn(key: AttributeKey): BytesColumn {
+    const column = (key.string ??= new BytesColumn(`${key.name}@string`, 'utf8', true))
+    if (column.rows.count === 0) this.columns.push(column)
+    return column
+  }
+
+  intColumn(key: AttributeKey): Fixed64Column {
+    const column = (key.int ??= new Fixed64Column(`${key.name}@int`, 'int64'))
+    if (column.rows.count === 0) this.columns.push(column)
+    return column
+  }
+
+  doubleColumn(key: AttributeKey): Fixed64Column {
+    const column = (key.double ??= new Fixed64Column(`${key.name}@double`, 'float64'))
+    if (column.rows.count === 0) this.columns.push(column)
+    return column
+  }
+
+  boolColumn(key: AttributeKey): BoolColumn {
+    const column = (key.bool ??= new BoolColumn(`${key.name}@bool`))
+    if (column.rows.count === 0) this.columns.push(column)
+    return column
+  }
+
+  bytesColumn(key: AttributeKey): BytesColumn {
+    const column = (key.binary ??= new BytesColumn(`${key.name}@bytes`, 'binary', false))
+    if (column.rows.count === 0) this.columns.push(column)
+    return column
+  }
+
+  anyColumn(key: AttributeKey): BytesColumn {
+    const column = (key.any ??= new BytesColumn(`${key.name}@any`, 'binary', false))
+    if (column.rows.count === 0) this.columns.push(column)
+    return column
+  }
+
+  /** Undoes `row`, whose record has set the first `touched` guesses. */
+  undoRow(row: number, touched: number): void {
+    for (let i = 0; i < touched; i++) this.guesses[i]!.truncateRows(row)
+    this.#dropEmptyColumns()
+  }
+
+  /** Forgets the rows from `row` on. */
+  truncateRows(row: number): void {
+    for (const key of this.#keys) key.truncateRows(row)
+    this.#dropEmptyColumns()
+  }
+
+  reset(): void {
+    for (const column of this.columns) column.reset()
+    this.columns.length = 0
+    this.guesses.length = 0
+    let capacityBytes = 0
+    for (const key of this.#keys) {
+      key.lastRow = -1
+      capacityBytes += key.capacityBytes()
+    }
+    if (this.#keys.length > POOLED_KEYS_MAX || capacityBytes > POOLED_BYTES_MAX) {
+      this.#keys = []
+      this.#table = new Int32Array(TABLE_SLOTS_MIN)
+    }
+  }
+
+  /** New columns stand last, so the empty ones after a cut do too. */
+  #dropEmptyColumns(): void {
+    const columns = this.columns
+    while (columns.length > 0 && columns[columns.length - 1]!.count === 0) columns.length -= 1
+  }
+
+  #insert(hash: number, entry: number): void {
+    const mask = this.#table.length - 1
+    let slot = hash & mask
+    while (this.#table[slot] !== 0) slot = (slot + 1) & mask
+    this.#table[slot] = entry
+  }
+
+  #rebuild(slots: number): void {
+    this.#table = new Int32Array(slots)
+    for (const [index, key] of this.#keys.entries()) this.#insert(key.hash, index + 1)
+  }
+}
