@@ -9,7 +9,7 @@
  * failed is not believed again until it was changed and synced anew.
  */
 import { createHash, randomUUID } from 'node:crypto'
-import { basename, dirname, join, resolve } from 'node:path'
+import { dirname, join, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import type { FileHandle, FileSystem } from '../file-system.ts'
@@ -81,16 +81,11 @@ export class FileObjectStore implements ObjectStore {
   async putFile(key: string, path: string, bytes: number, sha256: string): Promise<void> {
     const target = this.#path(key)
     try {
-      await this.#linkFinished(key, target, path, bytes)
-      return
+      if (await this.#linkFinished(key, target, path, bytes)) return
+      // taken: by the same bytes, or by a damaged object that the right bytes replace
+      if ((await this.#hashOf(target)) === sha256) return
     } catch (error) {
-      const code = errorCode(error)
-      // another volume, or a file system without hard links
-      const isCopyNeeded = code === 'EXDEV' || code === 'EPERM' || code === 'ENOTSUP'
-      if (code === 'EEXIST') {
-        if ((await this.#hashOf(target)) === sha256) return
-        // a damaged object of our name: the right bytes replace it
-      } else if (!isCopyNeeded) throw fileError(error, key)
+      if (!isWithoutLinks(error) && errorCode(error) !== 'EXDEV') throw this.#error(error, key)
     }
     await this.#publish(key, target, false, (temporary) =>
       this.#copyAndSync(key, path, temporary, bytes, sha256),
@@ -176,43 +171,49 @@ export class FileObjectStore implements ObjectStore {
     onlyIfAbsent: boolean,
     write: (temporary: string) => Promise<void>,
   ): Promise<void> {
-    const temporary = join(this.#root, TEMPORARY_FOLDER, temporaryName())
+    const folder = join(this.#root, TEMPORARY_FOLDER)
+    const temporary = join(folder, temporaryName())
     try {
+      await this.#ensureFolder(folder)
       await write(temporary)
       await this.#ensureFolder(dirname(target))
       await failpoint('store:before-link')
-      if (onlyIfAbsent) await this.#linkDurably(temporary, target)
-      else {
+      if (onlyIfAbsent) {
+        if (!(await this.#link(temporary, target))) throw objectExists(key)
+      } else {
         await this.#fs.rename(temporary, target)
         await failpoint('store:after-link')
         await this.#syncFolder(dirname(target))
       }
     } catch (error) {
-      if (errorCode(error) === 'EEXIST') throw await this.#existing(key, target, error)
-      throw fileError(error, key)
+      if (isWithoutLinks(error)) {
+        throw new AppError('store_unfit', 'file system refuses hard links', { cause: error })
+      }
+      throw this.#error(error, key)
     } finally {
       // best effort: the next start removes what stays
       await this.#unlinkIfPresent(temporary).catch(() => undefined)
     }
   }
 
-  async #linkDurably(existing: string, target: string): Promise<void> {
-    await this.#fs.link(existing, target)
-    await failpoint('store:after-link')
-    await this.#syncFolder(dirname(target))
-  }
-
-  /** The winner may have died before it synced its name: nobody hears of it before we did. */
-  async #existing(key: string, target: string, cause: unknown): Promise<AppError> {
+  /**
+   * Whether the name was free. Where it was not, its creator may have died before it synced the
+   * name: nobody hears of it before the folder is synced here.
+   */
+  async #link(existing: string, target: string): Promise<boolean> {
+    let isCreated = true
     try {
-      await this.#syncFolder(dirname(target))
+      await this.#fs.link(existing, target)
+      await failpoint('store:after-link')
     } catch (error) {
-      return fileError(error, key)
+      if (errorCode(error) !== 'EEXIST') throw error
+      isCreated = false
     }
-    return objectExists(key, cause)
+    await this.#syncFolder(dirname(target))
+    return isCreated
   }
 
-  async #linkFinished(key: string, target: string, path: string, bytes: number): Promise<void> {
+  async #linkFinished(key: string, target: string, path: string, bytes: number): Promise<boolean> {
     const handle = await this.#fs.open(path, 'update')
     await this.#writeAndSync(handle, async () => {
       const { sizeBytes } = await handle.stat()
@@ -223,12 +224,7 @@ export class FileObjectStore implements ObjectStore {
     })
     await this.#ensureFolder(dirname(target))
     await failpoint('store:before-link')
-    try {
-      await this.#linkDurably(path, target)
-    } catch (error) {
-      if (errorCode(error) === 'EEXIST') await this.#syncFolder(dirname(target))
-      throw error
-    }
+    return this.#link(path, target)
   }
 
   async #copyAndSync(
@@ -268,7 +264,7 @@ export class FileObjectStore implements ObjectStore {
   ): Promise<{ bytes: number; sha256: string }> {
     const buffer = new Uint8Array(COPY_BYTES)
     const hash = createHash('sha256')
-    for (let position = 0; ; ) {
+    for (let position = 0; ;) {
       const read = await readFully(source, buffer, position)
       const piece = buffer.subarray(0, read)
       if (read > 0 && target !== undefined) await writeFully(target, [piece], position)
@@ -316,10 +312,13 @@ export class FileObjectStore implements ObjectStore {
     await this.#fs.mkdir(folder)
     for (let child = folder; child !== dirname(child); child = dirname(child)) {
       if (this.#durableFolders.has(child)) break
-      const parent = dirname(child)
-      // what lies above the root is not ours and may be closed to us: the root's own name is enough
-      if (parent.length < dirname(this.#root).length) break
-      await this.#syncFolder(parent)
+      try {
+        await this.#syncFolder(dirname(child))
+      } catch (error) {
+        // what lies above the root may be closed to us: then it is not ours to make durable
+        const isInside = child.startsWith(`${this.#root}${sep}`)
+        if (isInside || !isDenied(error)) throw error
+      }
     }
     if (this.#durableFolders.size >= DURABLE_FOLDERS_MAX) this.#durableFolders.clear()
     this.#durableFolders.add(folder)
@@ -353,6 +352,12 @@ export class FileObjectStore implements ObjectStore {
       if (!isMissing(error)) throw error
     }
   }
+
+  #error(error: unknown, key: string): AppError {
+    // somebody removed folders below us: the next try makes them again
+    if (isMissing(error)) this.#durableFolders.clear()
+    return fileError(error, key)
+  }
 }
 
 /** ENOTDIR: a part of the path is an object, so nothing lies below it. */
@@ -361,11 +366,22 @@ function isMissing(error: unknown): boolean {
   return code === 'ENOENT' || code === 'ENOTDIR' || code === 'EISDIR'
 }
 
+function isDenied(error: unknown): boolean {
+  const code = errorCode(error)
+  return code === 'EACCES' || code === 'EPERM' || code === 'EROFS'
+}
+
+/** FAT, some network and user-space file systems. */
+function isWithoutLinks(error: unknown): boolean {
+  const code = errorCode(error)
+  return code === 'EPERM' || code === 'ENOTSUP' || code === 'EOPNOTSUPP' || code === 'ENOSYS'
+}
+
 /** A full or failing disk, missing rights: it may work later, and its outcome is unknown. */
 function fileError(error: unknown, what: string): AppError {
   if (error instanceof AppError) return error
   return new AppError('store_unavailable', 'file store failed', {
     cause: error,
-    details: { what: basename(what) === what ? what : what.slice(-200), error: errorCode(error) },
+    details: { what, error: errorCode(error) },
   })
 }

@@ -1,0 +1,267 @@
+/**
+ * The commits of one partition, as one writer sees them.
+ *
+ *   0 ──commit──> 512 ──commit──> 900 ──commit──> end      the key of a commit is its start
+ *
+ * Invariant: a commit starts where the one before ended and its object is create-only, so whatever
+ * two writers believe, their commits tile the log without gap or overlap. The chain starts at 0: what
+ * a log no longer has is a hole of the first commit. Commits are never deleted or overwritten.
+ * Who may write (leases) and what is written (flush) are not known here.
+ */
+import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import type { ObjectStore } from '../object-store/object-store.ts'
+import type { PartitionId } from '../paths.ts'
+import type { CommitRecord } from './commit-record.ts'
+import { AppError } from '../errors.ts'
+import { failpoint } from '../failpoint.ts'
+import { COMMITS_PREFIX, commitKey, commitPrefix, parseCommitKey } from '../paths.ts'
+import { mapOrdered } from './ordered-map.ts'
+import { COMMIT_BYTES_MAX, parseCommitRecord, serializeCommitRecord } from './commit-record.ts'
+
+/** Commits that `open` reads back and checks: 1,000 gets of 5 ms, 16 at a time, are 0.3 s. */
+export const COMMITS_CHECKED_AT_OPEN_MAX = 1000
+const READS_IN_FLIGHT_MAX = 16
+/** Tries of one append before its outcome is left unknown: with the pauses about 3 s. */
+const APPEND_ATTEMPTS_MAX = 5
+const APPEND_PAUSE_MS = 200
+
+export type AppendOutcome = 'committed' | { readonly conflict: CommitRecord }
+
+export class CommitChain {
+  readonly #store: ObjectStore
+  readonly #id: PartitionId
+  /** Starts of the newest commits, ascending, at most COMMITS_CHECKED_AT_OPEN_MAX. */
+  #starts: bigint[] = []
+  #end = 0n
+  #count = 0
+  #lastEpoch = 0
+
+  private constructor(store: ObjectStore, id: PartitionId) {
+    this.#store = store
+    this.#id = id
+  }
+
+  /**
+   * Finds the chain's end and checks that its newest commits tile (`verify` checks all).
+   * @throws AppError chain_broken with the place; commit_damaged
+   */
+  static async open(store: ObjectStore, id: PartitionId): Promise<CommitChain> {
+    const chain = new CommitChain(store, id)
+    const prefix = commitPrefix(id)
+    // the process before us may have died between naming its last commit and syncing the name
+    await store.settle(prefix)
+    for await (const { key } of store.list(prefix)) {
+      chain.#remember(startOfKey(key))
+      chain.#count++
+    }
+    let expected = chain.#count === chain.#starts.length ? 0n : chain.#starts[0]!
+    for await (const record of readCommits(store, id, chain.#starts)) {
+      checkTiles(id, record, expected)
+      expected = BigInt(record.end)
+      chain.#lastEpoch = record.epoch
+    }
+    chain.#end = expected
+    return chain
+  }
+
+  /** The next offset to commit. */
+  get end(): bigint {
+    return this.#end
+  }
+
+  /** Commits of the chain, all of them. */
+  get count(): number {
+    return this.#count
+  }
+
+  /** The epoch of the last commit; 0 for an empty chain. A new owner's must be above it. */
+  get lastEpoch(): number {
+    return this.#lastEpoch
+  }
+
+  /**
+   * Creates the next commit; `record.start` must be `end`. A conflict hands over the commit that
+   * another writer (or an earlier try of this one) made there; `end` then lies behind it and all
+   * that follow: rows below it are stored, keep the rest and go on if still the owner.
+   * @throws AppError store_unavailable where the outcome stays unknown: append the same record again
+   */
+  async append(record: CommitRecord): Promise<AppendOutcome> {
+    assert.equal(BigInt(record.start), this.#end, 'a commit starts at the end of the chain')
+    assert.ok(
+      record.logId === this.#id.logId &&
+        record.topic === this.#id.topic &&
+        record.partition === this.#id.partition,
+      'a commit belongs to its chain',
+    )
+    const body = serializeCommitRecord(record)
+    await failpoint('commit:before-put')
+    const winner = await this.#create(commitKey(this.#id, this.#end), body)
+    await failpoint('commit:after-put')
+    if (winner === undefined) {
+      this.#advance(record)
+      return 'committed'
+    }
+    const conflict = parseCommitRecord(winner)
+    checkTiles(this.#id, conflict, this.#end)
+    this.#advance(conflict)
+    await this.refresh()
+    return isSameCommit(conflict, record) ? 'committed' : { conflict }
+  }
+
+  /** Follows commits that others appended since; answers the new end. */
+  async refresh(): Promise<bigint> {
+    for (;;) {
+      const bytes = await this.#read(commitKey(this.#id, this.#end))
+      if (bytes === undefined) return this.#end
+      const record = parseCommitRecord(bytes)
+      checkTiles(this.#id, record, this.#end)
+      this.#advance(record)
+    }
+  }
+
+  /**
+   * The newest commits, oldest first, back to the first one committed before `sinceUnixMs` (left
+   * out), at most COMMITS_CHECKED_AT_OPEN_MAX: for loading the window of chunk hashes.
+   */
+  async recent(sinceUnixMs: number): Promise<CommitRecord[]> {
+    const found: CommitRecord[] = []
+    const newestFirst = this.#starts.toReversed()
+    for await (const record of readCommits(this.#store, this.#id, newestFirst)) {
+      if (Date.parse(record.committedAt) < sinceUnixMs) break
+      found.push(record)
+    }
+    return found.reverse()
+  }
+
+  /** All commits in order, checked to tile. @throws AppError chain_broken, commit_damaged */
+  async *records(): AsyncGenerator<CommitRecord> {
+    let expected = 0n
+    for await (const record of readCommits(this.#store, this.#id, this.#listStarts())) {
+      checkTiles(this.#id, record, expected)
+      expected = BigInt(record.end)
+      yield record
+    }
+  }
+
+  async *#listStarts(): AsyncGenerator<bigint> {
+    for await (const { key } of this.#store.list(commitPrefix(this.#id))) yield startOfKey(key)
+  }
+
+  /** undefined when the object is ours; else the bytes of the winner's. */
+  async #create(key: string, body: Uint8Array): Promise<Uint8Array | undefined> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#store.put(key, body, { onlyIfAbsent: true, contentType: 'application/json' })
+        return undefined
+      } catch (error) {
+        if (!(error instanceof AppError)) throw error
+        if (error.code === 'object_exists') {
+          const found = await this.#read(key)
+          // taken and yet not there: only a store that lost a commit answers so
+          if (found === undefined) throw brokenChain(this.#id, 'a commit vanished', { key })
+          return Buffer.from(body).equals(found) ? undefined : found
+        }
+        // the answer was lost, not the write: the same put again is answered by what is there
+        if (error.code !== 'store_unavailable' || attempt === APPEND_ATTEMPTS_MAX) throw error
+        await sleep(APPEND_PAUSE_MS * attempt)
+      }
+    }
+  }
+
+  async #read(key: string): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#store.get(key, { bytesMax: COMMIT_BYTES_MAX })
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'object_missing') return undefined
+      throw error
+    }
+  }
+
+  #advance(record: CommitRecord): void {
+    this.#remember(BigInt(record.start))
+    this.#count++
+    this.#end = BigInt(record.end)
+    this.#lastEpoch = record.epoch
+  }
+
+  #remember(start: bigint): void {
+    this.#starts.push(start)
+    if (this.#starts.length >= 2 * COMMITS_CHECKED_AT_OPEN_MAX) {
+      this.#starts = this.#starts.slice(-COMMITS_CHECKED_AT_OPEN_MAX)
+    }
+  }
+}
+
+/** The partitions that have commits, with the number of their commits. */
+export async function listCommitChains(
+  store: ObjectStore,
+): Promise<{ id: PartitionId; starts: bigint[] }[]> {
+  const chains = new Map<string, { id: PartitionId; starts: bigint[] }>()
+  for await (const { key } of store.list(COMMITS_PREFIX)) {
+    const parsed = parseCommitKey(key)
+    if (parsed === undefined) {
+      throw new AppError('chain_broken', 'an object among the commits is none', {
+        details: { key },
+      })
+    }
+    const { start, ...id } = parsed
+    const prefix = commitPrefix(id)
+    const chain = chains.get(prefix)
+    if (chain === undefined) chains.set(prefix, { id, starts: [start] })
+    else chain.starts.push(start)
+  }
+  return [...chains.values()]
+}
+
+/** Reads the commits at these starts, in their order, some ahead. */
+export async function* readCommits(
+  store: ObjectStore,
+  id: PartitionId,
+  starts: Iterable<bigint> | AsyncIterable<bigint>,
+): AsyncGenerator<CommitRecord> {
+  yield* mapOrdered(starts, READS_IN_FLIGHT_MAX, async (start) => {
+    const key = commitKey(id, start)
+    const bytes = await store.get(key, { bytesMax: COMMIT_BYTES_MAX })
+    try {
+      return parseCommitRecord(bytes)
+    } catch (error) {
+      throw new AppError('commit_damaged', 'commit cannot be read', {
+        cause: error,
+        details: { key },
+      })
+    }
+  })
+}
+
+/** @throws AppError chain_broken unless the commit belongs to the chain and starts at `expected` */
+export function checkTiles(id: PartitionId, record: CommitRecord, expected: bigint): void {
+  const { logId, topic, partition, start, end } = record
+  if (logId !== id.logId || topic !== id.topic || partition !== id.partition) {
+    throw brokenChain(id, 'a commit belongs to another partition', { logId, topic, partition })
+  }
+  if (BigInt(start) === expected) return
+  const problem = BigInt(start) > expected ? 'a gap between commits' : 'commits overlap'
+  throw brokenChain(id, problem, { expected: String(expected), start, end })
+}
+
+/** Whether an earlier try of the same writer made it: everything but the time of the try. */
+function isSameCommit(a: CommitRecord, b: CommitRecord): boolean {
+  const sameTime: CommitRecord = { ...a, committedAt: b.committedAt }
+  return Buffer.from(serializeCommitRecord(sameTime)).equals(serializeCommitRecord(b))
+}
+
+function startOfKey(key: string): bigint {
+  const parsed = parseCommitKey(key)
+  if (parsed !== undefined) return parsed.start
+  throw new AppError('chain_broken', 'an object among the commits is none', { details: { key } })
+}
+
+function brokenChain(
+  id: PartitionId,
+  problem: string,
+  details: Readonly<Record<string, unknown>>,
+): AppError {
+  return new AppError('chain_broken', problem, { details: { chain: commitPrefix(id), ...details } })
+}
