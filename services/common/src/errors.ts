@@ -64,6 +64,7 @@ export const ERROR_ANSWERS = {
   schema_conflict: UNAVAILABLE,
   encode_failed: UNAVAILABLE,
   invalid_file: UNAVAILABLE,
+  invalid_query: UNAVAILABLE,
 } as const satisfies Record<string, ErrorAnswer>
 
 export type ErrorCode = keyof typeof ERROR_ANSWERS

@@ -205,10 +205,6 @@ export const storeSettings = {
     sentence: 'Address of an S3-compatible server that is not AWS.',
   }),
   objectStoreRegion: text({ default: 'us-east-1', sentence: 'Region of the bucket.' }),
-  objectStorePathStyle: boolean({
-    default: false,
-    sentence: 'Name the bucket in the path rather than in the host, as most servers but AWS want.',
-  }),
 }
 
 export const standaloneSettings = {
