@@ -18,10 +18,11 @@ import type { Flusher } from './flush/flusher.ts'
 import type { Memtable } from './memtable/memtable.ts'
 import type { IngesterMetrics } from './metrics.ts'
 import type { RepeatWindow } from './repeat-window.ts'
-import type { Wal } from './wal/wal.ts'
+import { Wal, type WalOptions } from './wal/wal.ts'
 
 export interface IngesterOptions {
-  readonly wal: Wal
+  /** Without `unflushed`, which is this partition's memtable. */
+  readonly wal: WalOptions
   readonly memtable: Memtable
   readonly window: RepeatWindow
   readonly flusher: Flusher
@@ -32,8 +33,6 @@ export interface IngesterOptions {
   readonly flushIntervalMs: number
   readonly memtableBytesMax: number
   readonly retryRemoval: boolean
-  /** Offsets that recovery could not read. */
-  readonly holes: readonly CommitHole[]
   /** The partition can't go on: another writer, or a commit that never succeeds. */
   readonly onFatal: (error: unknown) => void
 }
@@ -45,14 +44,46 @@ export class Ingester {
   readonly #options: IngesterOptions
   /** Bytes handed to the WAL that are not in the memtable yet. */
   #pendingBytes = 0
-  #holes: CommitHole[]
+  /** Offsets that recovery could not read; they go into the commits that cover them. */
+  #holes: CommitHole[] = []
+  #wal: Wal | undefined
   #flushing: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #failure: AppError | undefined
 
   constructor(options: IngesterOptions) {
     this.#options = options
-    this.#holes = [...options.holes]
+  }
+
+  /**
+   * Opens the WAL and takes back every row that is not in the chain yet. Memory stays bounded: a
+   * full memtable is flushed before more is read. Damage becomes holes of the next commits.
+   *
+   * @param startOffset the chain's end
+   * @throws AppError wal_damaged where the folder belongs to another log
+   */
+  async recover(startOffset: bigint): Promise<void> {
+    const { wal, memtable, logger, metrics, flushBytes } = this.#options
+    const unflushed = (fromOffset: bigint): Iterable<{ offset: bigint; payload: Uint8Array }> =>
+      memtable.unflushed(fromOffset)
+    this.#wal = await Wal.recover({ ...wal, unflushed }, startOffset, {
+      frame: async (offset, payload) => {
+        this.#insert(offset, payload, decodeEnvelope(payload).header)
+        if (memtable.activeBytes >= flushBytes) await this.flush()
+      },
+      hole: (start, end, reason) => {
+        this.#holes.push({ start: String(start), end: String(end), reason })
+        logger.error({ start, end, reason }, 'log is damaged: rows are lost')
+      },
+      progress: (doneBytes, totalBytes, etaMs) => {
+        metrics.recovering(doneBytes, totalBytes)
+        logger.info({ doneBytes, totalBytes, etaMs }, 'recovering the log')
+      },
+    })
+    const lastHole = this.#holes.reduce((end, hole) => maxOf(end, BigInt(hole.end)), 0n)
+    if (lastHole > memtable.end) memtable.skipTo(lastHole)
+    assert(memtable.end === this.#wal.nextOffset, 'recovered frames and holes tile the log')
+    await failpoint('ingester:recovered')
   }
 
   /** Begins to flush by age and size. */
@@ -77,7 +108,9 @@ export class Ingester {
    * @throws AppError overloaded when the memtable is full; log_full, log_unavailable from the WAL
    */
   async append(envelope: Uint8Array, header: EnvelopeHeader): Promise<void> {
-    const { memtable, memtableBytesMax, wal } = this.#options
+    const { memtable, memtableBytesMax } = this.#options
+    const wal = this.#wal
+    assert(wal !== undefined, 'batches come after the recovery')
     if (this.#failure !== undefined) throw this.#failure
     if (this.unflushedBytes + envelope.length > memtableBytesMax) {
       this.#flushWhenDue()
@@ -95,11 +128,6 @@ export class Ingester {
     if (memtable.activeBytes >= this.#options.flushBytes) this.#flushWhenDue()
   }
 
-  /** A frame of the WAL that was not committed before the restart. */
-  replay(offset: bigint, envelope: Uint8Array): void {
-    this.#insert(offset, envelope, decodeEnvelope(envelope).header)
-  }
-
   /** Commits everything that was acknowledged before the call. */
   async flush(): Promise<void> {
     // One flush may be under way with older rows; the second one takes all that came before the call.
@@ -107,10 +135,14 @@ export class Ingester {
     await this.#flushOnce()
   }
 
-  /** Flushes what is left and ends; the WAL is the caller's to close. */
+  /** Flushes what is left and closes the WAL, also where the flush fails. */
   async stop(): Promise<void> {
     clearInterval(this.#timer)
-    await this.flush()
+    try {
+      await this.flush()
+    } finally {
+      await this.#wal?.close()
+    }
   }
 
   #flushWhenDue(): void {
@@ -132,7 +164,7 @@ export class Ingester {
   }
 
   async #runFlush(): Promise<void> {
-    const { memtable, flusher, wal, metrics, clock } = this.#options
+    const { memtable, flusher, metrics, clock } = this.#options
     const frozen = memtable.freeze()
     if (frozen.start === frozen.end) {
       memtable.release()
@@ -151,7 +183,7 @@ export class Ingester {
     this.#holes = this.#holes.filter((hole) => !holes.includes(hole))
     memtable.release()
     metrics.flushed(record, (clock.monotonicMs() - startMs) / 1000)
-    await wal.truncate(frozen.end)
+    await this.#wal?.truncate(frozen.end)
   }
 
   /** The range stays frozen and in the WAL: a restart finds and commits it. */
@@ -191,4 +223,8 @@ export class Ingester {
     assert(suppressedRows <= header.rowCount, 'chunks of a batch do not overlap')
     return { suppressed: Int32Array.from(ranges), stored, suppressedRows }
   }
+}
+
+function maxOf(left: bigint, right: bigint): bigint {
+  return left > right ? left : right
 }

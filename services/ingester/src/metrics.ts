@@ -19,6 +19,7 @@ export class IngesterMetrics {
   readonly #holes: Counter
   readonly #quarantined: Counter
   readonly #flushSeconds: Histogram
+  readonly #recoveryBytesLeft: Gauge
   rows = 0
   files = 0
 
@@ -47,6 +48,11 @@ export class IngesterMetrics {
       buckets: DURATION_BUCKETS_SECONDS,
       registers,
     })
+    this.#recoveryBytesLeft = new Gauge({
+      name: 'tributary_ingester_recovery_bytes_left',
+      help: 'Bytes of the log still to be read before the process is ready',
+      registers,
+    })
     for (const [name, read] of Object.entries(unflushed)) {
       new Gauge({
         name: `tributary_ingester_unflushed_${name}`,
@@ -57,6 +63,10 @@ export class IngesterMetrics {
         },
       })
     }
+  }
+
+  recovering(doneBytes: number, totalBytes: number): void {
+    this.#recoveryBytesLeft.set(totalBytes - doneBytes)
   }
 
   appended(rows: number, bytes: number, suppressedRows: number): void {

@@ -2,12 +2,12 @@
  * Which attributes of a table become columns, and which go to the overflow column of their
  * namespace: columns are bounded, keys that clients send are not, and nothing is dropped.
  */
-import type { AttributeNamespace, AttributeType } from '@tributary/common/schema/attribute-type'
+import type { Namespace, AttributeType } from '@tributary/common/schema/column-name'
 import type { GroupTable } from './group-table.ts'
 import type { SourceTable } from './source-table.ts'
 
 export interface TableAttribute {
-  readonly namespace: AttributeNamespace
+  readonly namespace: Namespace
   readonly key: string
   readonly type: AttributeType
 }

@@ -1,5 +1,5 @@
 /** Producers of the attribute columns of a table: one per planned key and type, then overflow. */
-import type { AttributeType } from '@tributary/common/schema/attribute-type'
+import type { AttributeType } from '@tributary/common/schema/column-name'
 import type { LeafField } from '@tributary/common/parquet/schema'
 import type { SchemaState } from '@tributary/common/schema/schema-state'
 import assert from 'node:assert/strict'

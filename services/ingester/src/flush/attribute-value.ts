@@ -1,5 +1,5 @@
 /** A key and its typed value, read from a normalized KeyValue message. */
-import type { AttributeType } from '@tributary/common/schema/attribute-type'
+import type { AttributeType } from '@tributary/common/schema/column-name'
 import { MessageReader } from './message-reader.ts'
 
 export interface AttributeEntry {

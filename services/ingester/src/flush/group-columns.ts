@@ -2,7 +2,7 @@
  * Columns that a row takes from its resource or scope, written as runs over the file's order.
  */
 import type { LeafColumn } from '@tributary/common/parquet/column-values'
-import type { AttributeType } from '@tributary/common/schema/attribute-type'
+import type { AttributeType } from '@tributary/common/schema/column-name'
 import { anyValueToJson } from '@tributary/common/otlp/typed-json'
 import type { AttributeEntry } from './attribute-value.ts'
 import type { Group, GroupTable } from './group-table.ts'

@@ -5,7 +5,7 @@
  */
 import type { LeafColumn } from '@tributary/common/parquet/column-values'
 import { keyValuesToJson } from '@tributary/common/otlp/typed-json'
-import type { AttributeType } from '@tributary/common/schema/attribute-type'
+import type { AttributeType } from '@tributary/common/schema/column-name'
 import { arrowName, type TableAttribute } from './attribute-plan.ts'
 import type { AttributeEntry } from './attribute-value.ts'
 import { findSlots } from './gather.ts'

@@ -59,6 +59,11 @@ export class Memtable {
     this.#end = start
   }
 
+  /** The offset behind the last one taken. */
+  get end(): bigint {
+    return this.#end
+  }
+
   /** Bytes of active and frozen batches. */
   get bytes(): number {
     return this.#bytes + (this.#frozen?.bytes ?? 0)
