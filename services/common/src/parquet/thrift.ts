@@ -2,16 +2,17 @@
  * The Thrift structures of the Parquet format: the generated classes of @dsnp/parquetjs, written
  * by our own compact protocol (theirs allocates a Buffer per byte and patches PageLocation).
  */
-import type Int64 from 'node-int64'
-import {
+import generated, {
   JsonType,
   ListType,
   LogicalType,
   MicroSeconds,
+  type Statistics,
   StringType,
   TimestampType,
   TimeUnit,
 } from '@dsnp/parquetjs/dist/gen-nodejs/parquet_types.js'
+import type * as Parquet from '@dsnp/parquetjs/dist/gen-nodejs/parquet_types.js'
 import { CompactProtocol } from './compact-protocol.ts'
 
 export {
@@ -19,34 +20,45 @@ export {
   BloomFilterCompression,
   BloomFilterHash,
   BloomFilterHeader,
-  BoundaryOrder,
   ColumnChunk,
   ColumnIndex,
   ColumnMetaData,
   ColumnOrder,
-  CompressionCodec,
-  ConvertedType,
   DataPageHeader,
   DictionaryPageHeader,
-  Encoding,
-  FieldRepetitionType,
   FileMetaData,
   KeyValue,
   OffsetIndex,
   PageEncodingStats,
   PageHeader,
   PageLocation,
-  PageType,
   RowGroup,
   SchemaElement,
   SortingColumn as ThriftSortingColumn,
   SplitBlockAlgorithm,
   Statistics,
-  Type,
   TypeDefinedOrder,
   Uncompressed,
   XxHash,
 } from '@dsnp/parquetjs/dist/gen-nodejs/parquet_types.js'
+
+// enums are assigned to module.exports in a way that Node can't see as named exports
+export const BoundaryOrder = generated.BoundaryOrder
+export type BoundaryOrder = Parquet.BoundaryOrder
+export const CompressionCodec = generated.CompressionCodec
+export type CompressionCodec = Parquet.CompressionCodec
+export const ConvertedType = generated.ConvertedType
+export type ConvertedType = Parquet.ConvertedType
+export const Encoding = generated.Encoding
+export type Encoding = Parquet.Encoding
+export const FieldRepetitionType = generated.FieldRepetitionType
+export type FieldRepetitionType = Parquet.FieldRepetitionType
+export const PageType = generated.PageType
+export type PageType = Parquet.PageType
+export const Type = generated.Type
+export type Type = Parquet.Type
+
+type Int64 = NonNullable<Statistics['null_count']>
 
 const WRITE = Symbol.for('write')
 const protocol = new CompactProtocol()

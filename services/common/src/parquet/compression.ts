@@ -1,0 +1,51 @@
+/** Page compression through node:zlib: one synchronous call per page. */
+import { brotliCompressSync, constants, gzipSync, zstdCompressSync } from 'node:zlib'
+import { CompressionCodec } from './thrift.ts'
+
+export type Compression = 'zstd' | 'gzip' | 'brotli' | 'none'
+
+export interface PageCompressor {
+  readonly codec: CompressionCodec
+  /** The returned bytes may alias the page. */
+  compress(page: Uint8Array): Uint8Array
+}
+
+/** Output buffer that a page fills in one go: zstd's own bound is n + n / 256 + 64. */
+function chunkSizeFor(length: number): number {
+  return length + (length >>> 8) + 128
+}
+
+export function pageCompressor(compression: Compression, zstdLevel: number): PageCompressor {
+  switch (compression) {
+    case 'zstd': {
+      const params = { [constants.ZSTD_c_compressionLevel]: zstdLevel }
+      return {
+        codec: CompressionCodec.ZSTD,
+        compress: (page) =>
+          zstdCompressSync(page, { params, chunkSize: chunkSizeFor(page.length) }),
+      }
+    }
+    case 'gzip':
+      return {
+        codec: CompressionCodec.GZIP,
+        compress: (page) => gzipSync(page, { chunkSize: chunkSizeFor(page.length) }),
+      }
+    case 'brotli':
+      return {
+        codec: CompressionCodec.BROTLI,
+        compress: (page) =>
+          brotliCompressSync(page, {
+            params: { [constants.BROTLI_PARAM_QUALITY]: 4 },
+            chunkSize: chunkSizeFor(page.length),
+          }),
+      }
+    case 'none':
+      return UNCOMPRESSED
+  }
+}
+
+/** Also for column chunks of a few bytes, where a call costs more than it saves. */
+export const UNCOMPRESSED: PageCompressor = {
+  codec: CompressionCodec.UNCOMPRESSED,
+  compress: (page) => page,
+}

@@ -1,0 +1,188 @@
+/**
+ * Tries to number the distinct values of a chunk. Most columns that gain nothing show it within
+ * 256 values; the attempt also ends where entries pass the limit, so its tables stay small.
+ */
+import { compareBytes } from './byte-order.ts'
+
+/** The first and every later look at how many values were distinct. */
+const CHECK_EVERY = 256
+/** Ids of 16 bits: more entries than this never paid on telemetry, and readers hold them whole. */
+const ENTRIES_MAX = 65_536
+const INITIAL_SLOTS = 1024
+
+export interface NumberedValues {
+  /** One id per value, in the order of first appearance. */
+  readonly ids: Int32Array
+  /** The position where each id first appears. */
+  readonly firsts: Int32Array
+  readonly count: number
+}
+
+/** Open addressing; slots hold id + 1. Grows before it is half full. */
+class IdTable {
+  slots = new Int32Array(INITIAL_SLOTS)
+  hashes = new Int32Array(INITIAL_SLOTS / 2)
+  firsts = new Int32Array(INITIAL_SLOTS / 2)
+  count = 0
+
+  add(slot: number, hash: number, position: number): number {
+    const id = this.count++
+    this.slots[slot] = id + 1
+    this.hashes[id] = hash
+    this.firsts[id] = position
+    if (this.count === this.hashes.length) this.#grow()
+    return id
+  }
+
+  #grow(): void {
+    const { hashes, firsts } = this
+    const slots = new Int32Array(2 * this.slots.length)
+    const mask = slots.length - 1
+    for (let id = 0; id < this.count; id++) {
+      let slot = hashes[id]! & mask
+      while (slots[slot] !== 0) slot = (slot + 1) & mask
+      slots[slot] = id + 1
+    }
+    this.slots = slots
+    this.hashes = new Int32Array(slots.length / 2)
+    this.hashes.set(hashes)
+    this.firsts = new Int32Array(slots.length / 2)
+    this.firsts.set(firsts)
+  }
+}
+
+/** Murmur3's finalizer: every bit of the hash depends on every bit of the sum. */
+function finish(sum: number): number {
+  let hash = Math.imul(sum ^ (sum >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return hash ^ (hash >>> 16)
+}
+
+function isHopeless(seen: number, distinct: number): boolean {
+  return 2 * distinct > seen || distinct >= ENTRIES_MAX
+}
+
+/** Numbers values of one or two 32-bit words; undefined where a dictionary would not pay. */
+export function numberWords(
+  words: Int32Array,
+  wordsPerValue: 1 | 2,
+  count: number,
+): NumberedValues | undefined {
+  const table = new IdTable()
+  const ids = new Int32Array(count)
+  for (let from = 0; from < count; from += CHECK_EVERY) {
+    const to = Math.min(from + CHECK_EVERY, count)
+    if (wordsPerValue === 1) numberSingles(table, words, ids, from, to)
+    else numberPairs(table, words, ids, from, to)
+    if (isHopeless(to, table.count)) return undefined
+  }
+  return { ids, firsts: table.firsts, count: table.count }
+}
+
+function numberSingles(
+  table: IdTable,
+  words: Int32Array,
+  ids: Int32Array,
+  from: number,
+  to: number,
+): void {
+  for (let i = from; i < to; i++) {
+    const word = words[i]!
+    const hash = finish(word)
+    let slot = hash & (table.slots.length - 1)
+    let id = -1
+    while (id < 0) {
+      const found = table.slots[slot]! - 1
+      if (found < 0) id = table.add(slot, hash, i)
+      else if (words[table.firsts[found]!] === word) id = found
+      else slot = (slot + 1) & (table.slots.length - 1)
+    }
+    ids[i] = id
+  }
+}
+
+function numberPairs(
+  table: IdTable,
+  words: Int32Array,
+  ids: Int32Array,
+  from: number,
+  to: number,
+): void {
+  for (let i = from; i < to; i++) {
+    const low = words[2 * i]!
+    const high = words[2 * i + 1]!
+    const hash = finish(low ^ Math.imul(high, 0x9e3779b1))
+    let slot = hash & (table.slots.length - 1)
+    let id = -1
+    while (id < 0) {
+      const found = table.slots[slot]! - 1
+      if (found < 0) id = table.add(slot, hash, i)
+      else if (
+        words[2 * table.firsts[found]!] === low &&
+        words[2 * table.firsts[found]! + 1] === high
+      ) {
+        id = found
+      } else slot = (slot + 1) & (table.slots.length - 1)
+    }
+    ids[i] = id
+  }
+}
+
+/** Numbers byte arrays; undefined where a dictionary would not pay. */
+export function numberByteArrays(
+  data: Uint8Array,
+  offsets: Int32Array,
+  count: number,
+): NumberedValues | undefined {
+  const table = new IdTable()
+  const ids = new Int32Array(count)
+  for (let from = 0; from < count; from += CHECK_EVERY) {
+    const to = Math.min(from + CHECK_EVERY, count)
+    numberArrays(table, data, offsets, ids, from, to)
+    if (isHopeless(to, table.count)) return undefined
+  }
+  return { ids, firsts: table.firsts, count: table.count }
+}
+
+function numberArrays(
+  table: IdTable,
+  data: Uint8Array,
+  offsets: Int32Array,
+  ids: Int32Array,
+  from: number,
+  to: number,
+): void {
+  for (let i = from; i < to; i++) {
+    const start = offsets[i]!
+    const end = offsets[i + 1]!
+    const hash = hashBytes(data, start, end)
+    let slot = hash & (table.slots.length - 1)
+    let id = -1
+    while (id < 0) {
+      const found = table.slots[slot]! - 1
+      if (found < 0) id = table.add(slot, hash, i)
+      else if (table.hashes[found] === hash && isEntry(table, found, data, offsets, start, end)) {
+        id = found
+      } else slot = (slot + 1) & (table.slots.length - 1)
+    }
+    ids[i] = id
+  }
+}
+
+function isEntry(
+  table: IdTable,
+  id: number,
+  data: Uint8Array,
+  offsets: Int32Array,
+  start: number,
+  end: number,
+): boolean {
+  const first = table.firsts[id]!
+  return compareBytes(data, start, end, offsets[first]!, offsets[first + 1]!) === 0
+}
+
+function hashBytes(data: Uint8Array, start: number, end: number): number {
+  let sum = end - start
+  for (let i = start; i < end; i++) sum = Math.imul(sum ^ data[i]!, 0x01000193)
+  return finish(sum)
+}
