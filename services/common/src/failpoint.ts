@@ -50,6 +50,11 @@ export function failpointSync(name: string): void {
   else fail(action.kind, name)
 }
 
+/** True where this failpoint may still act: lets a caller prepare a half-done state to fail in. */
+export function isFailpointArmed(name: string): boolean {
+  return points !== undefined && points.has(name)
+}
+
 /** Replaces what the environment said; undefined switches all off. For tests within one process. */
 export function setFailpoints(specification: string | undefined): void {
   points = parseFailpoints(specification)
@@ -59,7 +64,7 @@ function parseFailpoints(specification: string | undefined): Map<string, Point> 
   if (specification === undefined || specification.trim() === '') return undefined
   const parsed = new Map<string, Point>()
   for (const part of specification.split(',')) {
-    const match = /^([\w.-]+)=(exit|throw|hang|sleep\((\d+)\))(?:@(\d+)(\+)?)?$/.exec(part.trim())
+    const match = /^([\w.:-]+)=(exit|throw|hang|sleep\((\d+)\))(?:@(\d+)(\+)?)?$/.exec(part.trim())
     if (match === null) {
       throw new AppError('invalid_config', 'failpoint not understood', {
         details: { failpoint: part, expected: 'name=exit|throw|hang|sleep(ms)[@nth[+]]' },

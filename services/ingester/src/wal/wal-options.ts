@@ -1,0 +1,46 @@
+import type { Clock } from '@tributary/common/clock'
+import type { FileSystem } from '@tributary/common/file-system'
+import type { Logger } from '@tributary/common/logger'
+
+import type { SegmentIdentity } from './segment-header.ts'
+
+/**
+ * always: one fdatasync per append. group: one for all that waited meanwhile. none: an append is
+ * acknowledged when the kernel has it: a power loss takes the last rows, a killed process does not.
+ */
+export type WalSync = 'always' | 'group' | 'none'
+
+/**
+ * open: appends are taken. full: refused with log_full until space is there. unavailable: the disk
+ * fails; refused with log_unavailable until a new file can be written. closed: for good.
+ */
+export type WalState = 'open' | 'full' | 'unavailable' | 'closed'
+
+export interface UnflushedFrame {
+  readonly offset: bigint
+  /** Must stay as it is until the next step of the iteration. */
+  readonly payload: Uint8Array
+}
+
+export interface WalOptions {
+  readonly directory: string
+  readonly fs: FileSystem
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly sync: WalSync
+  /** With `group`: the least time from one fdatasync to the next while less than `groupBytesMax` waits. */
+  readonly groupDelayMs: number
+  readonly groupBytesMax: number
+  readonly segmentBytesMax: number
+  /** All segments together; must hold at least two, or truncation cannot keep up. */
+  readonly diskBytesMax: number
+  /** Appends not yet durable; beyond it they are refused with log_unavailable. Default 64 MiB. */
+  readonly waitingBytesMax?: number
+  readonly segmentIdentity: SegmentIdentity
+  /**
+   * All appended and not yet truncated rows from an offset on, ascending: asked for when a file
+   * failed and its rows must be written again. Without it the failed file is kept for recovery.
+   */
+  readonly unflushed?: (fromOffset: bigint) => Iterable<UnflushedFrame>
+  readonly onStateChange?: (state: WalState) => void
+}
