@@ -145,13 +145,24 @@ export function batchColumnProducer(
       return (rows) => jsonColumn(views, rows.picks, metadataToJson)
     case 'enum-name':
       return (rows) => enumColumn(views, rows.picks, source.names)
-    default:
-      return (rows) => fixedWidthColumn(source.kind, views, rows.picks)
+    case 'int32':
+    case 'int32-wide':
+    case 'int64':
+    case 'double':
+    case 'boolean':
+    case 'hex':
+      return fixedWidthProducer(source.kind, views)
   }
 }
 
+type FixedWidthKind = 'int32' | 'int32-wide' | 'int64' | 'double' | 'boolean' | 'hex'
+
+function fixedWidthProducer(kind: FixedWidthKind, views: TableColumnViews): Produce {
+  return (rows) => fixedWidthColumn(kind, views, rows.picks)
+}
+
 function fixedWidthColumn(
-  kind: 'int32' | 'int32-wide' | 'int64' | 'double' | 'boolean' | 'hex',
+  kind: FixedWidthKind,
   views: TableColumnViews,
   picks: RowPicks,
 ): LeafColumn {

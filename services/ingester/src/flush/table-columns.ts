@@ -44,10 +44,14 @@ function leaf(
   logical?: LeafField['logical'],
   bloom = false,
 ): LeafField {
-  const field: LeafField = { kind: 'leaf', name, physical, optional: true }
-  if (logical !== undefined) field.logical = logical
-  if (bloom) field.bloom = true
-  return field
+  return {
+    kind: 'leaf',
+    name,
+    physical,
+    optional: true,
+    ...(logical === undefined ? {} : { logical }),
+    ...(bloom ? { bloom } : {}),
+  }
 }
 
 const string = (name: string): LeafField => leaf(name, 'BYTE_ARRAY', 'STRING')

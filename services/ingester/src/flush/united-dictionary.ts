@@ -55,8 +55,8 @@ export function uniteDictionaries(views: TableColumnViews): UnitedDictionary | u
 
 class DictionaryUnion {
   #slots = new Int32Array(1024).fill(-1)
-  #hashes = new Int32Array(512)
-  #offsets = new Int32Array(513)
+  #hashes: Int32Array = new Int32Array(512)
+  #offsets: Int32Array = new Int32Array(513)
   #data: Uint8Array = new Uint8Array(16 * 1024)
   count = 0
 

@@ -89,7 +89,7 @@ export class BytesSink {
   addHex(bytes: Uint8Array): void {
     this.#presence.add(true)
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
-    this.#data.latin1Write(text, this.#reserve(text.length))
+    this.#data.write(text, this.#reserve(text.length), 'latin1')
   }
 
   addNull(): void {
