@@ -62,7 +62,7 @@ function frameAt(view: DataView, start: number): ZstdFrame | undefined {
   if (at + sizeBytes > length) return undefined
   const contentBytes = contentSize(view, at, sizeBytes)
   at += sizeBytes
-  for (let isLast = false; !isLast; ) {
+  for (let isLast = false; !isLast;) {
     if (at + 3 > length) return undefined
     const header = view.getUint16(at, true) | (view.getUint8(at + 2) << 16)
     const type = (header >> 1) & 3

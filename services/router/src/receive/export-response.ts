@@ -6,7 +6,7 @@
  */
 import type { ExportOutcome } from '../export-handler.ts'
 import type { ExportRoute } from './export-route.ts'
-import { bytesField, message, stringField, varintField } from './protobuf-message.ts'
+import { bytesField, message, stringField, varintField } from '@tributary/common/protobuf-message'
 
 export function isFullSuccess(outcome: ExportOutcome): boolean {
   return outcome.rejectedItems === 0 && outcome.message === ''

@@ -105,6 +105,7 @@ class HttpReceiver implements Receiver {
     while (this.#calls.size > 0 && this.#core.nowMs < endsAtMs) {
       this.#server.closeIdleConnections()
       await sleep(DRAIN_POLL_MS)
+      this.#sweepCalls(this.#core.nowMs)
     }
     if (this.#calls.size > 0) {
       for (const call of this.#calls) call.cut()
@@ -199,12 +200,16 @@ class HttpReceiver implements Receiver {
     socket.destroy()
   }
 
-  #sweep(): void {
-    const nowMs = this.#core.nowMs
+  #sweepCalls(nowMs: number): void {
     for (const call of this.#calls) {
       if (call.isOver) this.#calls.delete(call)
       else call.expire(nowMs)
     }
+  }
+
+  #sweep(): void {
+    const nowMs = this.#core.nowMs
+    this.#sweepCalls(nowMs)
     const { limits } = this.#core
     for (const [socket, connection] of this.#connections) {
       if (connection.callCount > 0) continue

@@ -9,7 +9,7 @@
 import { GrpcStatus } from '@tributary/common/errors'
 import type { AppError } from '@tributary/common/errors'
 
-import { bytesField, message, stringField, varintField } from './protobuf-message.ts'
+import { bytesField, message, stringField, varintField } from '@tributary/common/protobuf-message'
 
 export interface RpcStatus {
   readonly code: GrpcStatus

@@ -1,0 +1,53 @@
+import type { Compression } from '@tributary/common/compression'
+
+import type { ProbeAnswer } from './probe-answer.ts'
+
+/** States of a server that no client can bring about; tests do, through hooks. */
+export const SERVER_STATES = [
+  'overloaded',
+  'draining',
+  'over_rate',
+  'unauthenticated',
+  'permission_denied',
+  'credentials_unchecked',
+  'log_unavailable',
+  'bug',
+  'slow',
+] as const
+export type ServerState = (typeof SERVER_STATES)[number]
+
+export type ProbeTransport = 'grpc' | 'http'
+
+export interface Endpoint {
+  /** host:port */
+  readonly grpc: string
+  /** http://host:port */
+  readonly http: string
+}
+
+/** Who asks for it: the OTLP or gRPC specification, or Tributary beyond them. */
+export type Authority = 'otlp' | 'grpc' | 'tributary'
+
+export interface ConformanceCase {
+  readonly name: string
+  readonly transport: ProbeTransport
+  readonly authority: Authority
+  readonly sent: string
+  readonly expected: string
+  /** Runs only where the caller can bring the server into this state. */
+  readonly state?: ServerState
+  readonly run: (endpoint: Endpoint) => Promise<ProbeAnswer>
+  /** What is wrong with the answer, or undefined. */
+  readonly check: (answer: ProbeAnswer) => string | undefined
+}
+
+/** One way of sending the same thing: transport, encoding and compression. */
+export interface Variant {
+  readonly transport: ProbeTransport
+  readonly encoding: 'protobuf' | 'json'
+  readonly compression: Compression
+}
+
+export function variantName(variant: Variant): string {
+  return `${variant.transport} ${variant.encoding} ${variant.compression}`
+}

@@ -1,0 +1,95 @@
+/**
+ * Runs the status contract and the odd encodings against any OTLP endpoint. Cases that need the
+ * server in a special state run only where the caller brings a hook for it, and are listed as not
+ * run elsewhere. One case at a time, each over connections of its own, so that none hides another.
+ */
+import type { ConformanceCase, Endpoint, ServerState } from './conformance-case.ts'
+import { compressionCases } from './compression-cases.ts'
+import { contractCases } from './contract-cases.ts'
+import { encodingCases } from './encoding-cases.ts'
+import type { ProbeAnswer } from './probe-answer.ts'
+
+/** Brings the server into a state, runs, and brings it back. */
+export type StateHook = <T>(run: (endpoint: Endpoint) => Promise<T>) => Promise<T>
+
+export interface ConformanceOptions {
+  /** host:port; undefined leaves the transport out. */
+  readonly grpc?: string
+  /** http://host:port; undefined leaves the transport out. */
+  readonly http?: string
+  /** Runs the cases whose name contains it. */
+  readonly only?: string
+  readonly states?: Partial<Readonly<Record<ServerState, StateHook>>>
+  /** Hears every result as it comes. */
+  readonly onResult?: (result: CaseResult) => void
+}
+
+export interface CaseResult {
+  readonly name: string
+  readonly transport: string
+  readonly authority: string
+  readonly sent: string
+  readonly expected: string
+  readonly result: 'pass' | 'fail' | 'not run'
+  /** What came back: status and message. */
+  readonly got: string
+  /** What is wrong, or why it did not run. */
+  readonly reason: string
+}
+
+export interface ConformanceReport {
+  readonly passed: number
+  readonly failed: number
+  readonly notRun: number
+  readonly results: readonly CaseResult[]
+}
+
+export function conformanceCases(): ConformanceCase[] {
+  return [...contractCases(), ...encodingCases(), ...compressionCases()]
+}
+
+export async function runConformance(options: ConformanceOptions): Promise<ConformanceReport> {
+  const results: CaseResult[] = []
+  for (const testCase of conformanceCases()) {
+    if (options[testCase.transport] === undefined) continue
+    if (options.only !== undefined && !testCase.name.includes(options.only)) continue
+    const result = await runCase(testCase, options)
+    options.onResult?.(result)
+    results.push(result)
+  }
+  const count = (wanted: CaseResult['result']): number =>
+    results.filter(({ result }) => result === wanted).length
+  return { passed: count('pass'), failed: count('fail'), notRun: count('not run'), results }
+}
+
+async function runCase(
+  testCase: ConformanceCase,
+  options: ConformanceOptions,
+): Promise<CaseResult> {
+  const { name, transport, authority, sent, expected, state } = testCase
+  const base = { name, transport, authority, sent, expected }
+  const hook = state === undefined ? undefined : options.states?.[state]
+  if (state !== undefined && hook === undefined) {
+    return { ...base, result: 'not run', got: '', reason: `needs a server that is ${state}` }
+  }
+  const endpoint: Endpoint = { grpc: options.grpc ?? '', http: options.http ?? '' }
+  try {
+    const answer = await (hook === undefined ? testCase.run(endpoint) : hook(testCase.run))
+    const wrong = testCase.check(answer)
+    return {
+      ...base,
+      result: wrong === undefined ? 'pass' : 'fail',
+      got: describeAnswer(answer),
+      reason: wrong ?? '',
+    }
+  } catch (error) {
+    return { ...base, result: 'fail', got: '', reason: `probe failed: ${String(error)}` }
+  }
+}
+
+function describeAnswer(answer: ProbeAnswer): string {
+  if (answer.status === undefined) return answer.failure
+  const retry = answer.retryDelayMs === undefined ? '' : `, retry in ${answer.retryDelayMs} ms`
+  const text = answer.message === '' ? '' : ` ${answer.message}`
+  return `${answer.status}${text}${retry}`
+}
