@@ -5,13 +5,16 @@ import { describe, it } from 'node:test'
 import { filesEndingWith, importsOf } from './source-tree.ts'
 import type { SourceFile } from './source-tree.ts'
 
-/** Which services the source of a service may import. e2e and tests may import all. */
+/**
+ * Which services the source of a service may import: standalone and cli only wire, and `inspect` reads
+ * WAL segments with the reader of the ingester. e2e and tests may import all.
+ */
 const ALLOWED_SERVICES: Readonly<Record<string, readonly string[]>> = {
   common: [],
   router: ['common'],
   ingester: ['common'],
   standalone: ['common', 'router', 'ingester'],
-  cli: ['common', 'standalone'],
+  cli: ['common', 'ingester', 'standalone'],
   e2e: ['common', 'router', 'ingester', 'standalone', 'cli'],
 }
 

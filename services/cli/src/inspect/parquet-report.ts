@@ -1,0 +1,115 @@
+import { DuckDBInstance } from '@duckdb/node-api'
+import type { DuckDBConnection, DuckDBValue } from '@duckdb/node-api'
+
+import { quoteText } from '../query/telemetry-database.ts'
+import { plainText } from '../query/value-text.ts'
+import { factsText, sectionText, sizeText } from './report-text.ts'
+
+/** Footer, key-values, schema, and per row group its columns: as DuckDB, not we, reads them. */
+export async function* parquetReport(path: string): AsyncGenerator<string> {
+  const instance = await DuckDBInstance.create(':memory:')
+  const connection = await instance.connect()
+  try {
+    const source = quoteText(path)
+    const [file] = await readRows(connection, `SELECT * FROM parquet_file_metadata(${source})`)
+    yield factsText(`Parquet file ${path}`, {
+      rows: file?.['num_rows'],
+      'row groups': file?.['num_row_groups'],
+      bytes: sizeText(Number(file?.['file_size_bytes'])),
+      'footer bytes': sizeText(Number(file?.['footer_size'])),
+      'written by': file?.['created_by'],
+      'format version': file?.['format_version'],
+    })
+    yield `\n${await keyValuesText(connection, source)}`
+    yield `\n${await schemaText(connection, source)}`
+    yield* rowGroupTexts(connection, source, Number(file?.['num_row_groups'] ?? 0))
+  } finally {
+    connection.closeSync()
+  }
+}
+
+async function keyValuesText(connection: DuckDBConnection, source: string): Promise<string> {
+  const pairs = await readRows(
+    connection,
+    `SELECT decode(key) AS key, decode(value) AS value FROM parquet_kv_metadata(${source})`,
+  )
+  return factsText(
+    'Key-values',
+    Object.fromEntries(pairs.map(({ key, value }) => [key ?? '', value])),
+  )
+}
+
+async function schemaText(connection: DuckDBConnection, source: string): Promise<string> {
+  const columns = await readRows(
+    connection,
+    `SELECT name, coalesce(type, 'group of ' || num_children) AS physical,
+       coalesce(logical_type, converted_type) AS logical, repetition_type AS repetition,
+       duckdb_type AS duckdb FROM parquet_schema(${source}) OFFSET 1`,
+  )
+  return sectionText(
+    'Schema',
+    ['name', 'physical', 'logical', 'repetition', 'DuckDB'],
+    columns.map((column) =>
+      ['name', 'physical', 'logical', 'repetition', 'duckdb'].map((key) => column[key] ?? ''),
+    ),
+  )
+}
+
+async function* rowGroupTexts(
+  connection: DuckDBConnection,
+  source: string,
+  count: number,
+): AsyncGenerator<string> {
+  for (let index = 0; index < count; index++) {
+    const chunks = await readRows(
+      connection,
+      `SELECT * FROM parquet_metadata(${source}) WHERE row_group_id = ${index} ORDER BY column_id`,
+    )
+    const [first] = chunks
+    const rows = first?.['row_group_num_rows'] ?? '?'
+    const bytes = sizeText(
+      chunks.reduce((sum, chunk) => sum + Number(chunk['total_compressed_size']), 0),
+    )
+    yield `\n${sectionText(
+      `Row group ${index}: ${rows} rows, ${bytes}`,
+      ['column', 'encodings', 'codec', 'stored', 'raw', 'nulls', 'bloom', 'min', 'max'],
+      chunks.map((chunk) => [
+        chunk['path_in_schema'] ?? '',
+        chunk['encodings'] ?? '',
+        chunk['compression'] ?? '',
+        sizeText(Number(chunk['total_compressed_size'])),
+        sizeText(Number(chunk['total_uncompressed_size'])),
+        chunk['stats_null_count'] ?? '?',
+        chunk['bloom_filter_length'] === undefined
+          ? ''
+          : sizeText(Number(chunk['bloom_filter_length'])),
+        statisticText(chunk['stats_min_value'], chunk['min_is_exact']),
+        statisticText(chunk['stats_max_value'], chunk['max_is_exact']),
+      ]),
+    )}`
+  }
+}
+
+function statisticText(value: string | undefined, isExact: string | undefined): string {
+  return value === undefined ? '' : `${value}${isExact === 'false' ? ' (cut)' : ''}`
+}
+
+/** Rows with every value as text; nulls are left out. */
+async function readRows(
+  connection: DuckDBConnection,
+  sql: string,
+): Promise<Record<string, string | undefined>[]> {
+  const reader = await connection.runAndReadAll(sql)
+  const names = reader.columnNames()
+  const types = reader.columnTypes()
+  return reader.getRows().map((row) =>
+    Object.fromEntries(
+      row.flatMap((value: DuckDBValue, column) => {
+        const name = names[column]
+        const type = types[column]
+        if (value === null || name === undefined || type === undefined) return []
+        return [[name, plainText(value, type)]]
+      }),
+    ),
+  )
+}
