@@ -44,7 +44,9 @@ const KEY_LENGTH_MAX = 1024
 
 const FILE_NAME = '([0-9a-f]{12})-(\\d{1,10})-(\\d{20})-(\\d{20})-([0-9a-f]{16})\\.parquet'
 const SCOPE = '([a-z0-9][a-z0-9_-]*)/(logs|spans|metrics)'
-const DATA_KEY = new RegExp(`^data/${SCOPE}/date=(\\d{4}-\\d{2}-\\d{2})/hour=(\\d{2})/${FILE_NAME}$`)
+const DATA_KEY = new RegExp(
+  `^data/${SCOPE}/date=(\\d{4}-\\d{2}-\\d{2})/hour=(\\d{2})/${FILE_NAME}$`,
+)
 const LATE_KEY = new RegExp(`^late/${SCOPE}/${FILE_NAME}$`)
 const SCHEMA_KEY = new RegExp(`^schemas/${SCOPE}/(\\d{8})\\.json$`)
 const COMMIT_KEY = /^commits\/([^/]+)\/([^/]+)\/(\d{1,10})\/(\d{20})\.json$/

@@ -1,44 +1,60 @@
 /**
  * The sidecar of a commit: the hashes of the chunks that it stored and when each was appended, from
- * which the next owner of the partition loads its window of repeats. Little-endian:
+ * which the next owner of the partition loads its window of repeats. Little-endian (the same in
+ * docs/format/commit.md):
  *
- *   0        8      10     12      16      24      32     36      40
- *   +--------+------+------+-------+-------+-------+------+-------+----------------------------+
- *   | "TRBHASH1" | ver | 24 | count | start | end  | CRC  | 0     | count x (hash 16 | time 8)  |
- *   +--------+------+------+-------+-------+-------+------+-------+----------------------------+
- *      8 B    u16    u16    u32     u64     u64     u32    u32      time: milliseconds since 1970
+ *   0            8         10      12      16      24      32          36           42   44
+ *   | "TRBHASH1" | version | 24    | count | start | end   | partition | log tag    | 0  | CRC-32 |
+ *   | 8 B        | u16     | u16   | u32   | u64   | u64   | u32       | 6 B        | u16| u32    |
+ *   48: count x ( hash 16 B | appended at u64, milliseconds since 1970 )
  *
- * The CRC-32 covers everything but itself. docs/format/commit.md says the same.
+ * The CRC-32 covers all bytes but its own.
  */
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 
 import type { ObjectStore } from '../object-store/object-store.ts'
 import type { OffsetRange, PartitionId } from '../paths.ts'
+import type { CommitRecord } from './commit-record.ts'
 import { AppError } from '../errors.ts'
-import { OFFSET_MAX, hashesKey } from '../paths.ts'
+import { OFFSET_MAX, logTag } from '../paths.ts'
 
 const MAGIC = Buffer.from('TRBHASH1')
 const VERSION = 1
-const HEADER_BYTES = 40
+const HEADER_BYTES = 48
 const HASH_BYTES = 16
 const ENTRY_BYTES = HASH_BYTES + 8
-const CRC_OFFSET = 32
+const LOG_TAG_OFFSET = 36
+const CRC_OFFSET = 44
 /** A full memtable of 64 MiB in chunks of 40 B of OTLP, the smallest that holds an item. */
 export const SIDECAR_CHUNKS_MAX = 1_600_000
 export const SIDECAR_BYTES_MAX = HEADER_BYTES + SIDECAR_CHUNKS_MAX * ENTRY_BYTES
 
-export interface ChunkSidecar extends OffsetRange {
-  /** 16 bytes per chunk, in the order of the log. */
-  readonly hashes: Uint8Array
-  /** When the envelope of each chunk was appended, milliseconds since 1970. */
-  readonly appendUnixMs: Float64Array
+export interface SidecarChunk {
+  /** 16 bytes. */
+  readonly hash: Uint8Array
+  /** When the envelope of the chunk was appended, milliseconds since 1970. */
+  readonly appendUnixMs: number
 }
 
-export function encodeChunkSidecar(sidecar: ChunkSidecar): Uint8Array {
-  const count = sidecar.appendUnixMs.length
-  assert.equal(sidecar.hashes.length, count * HASH_BYTES, 'a hash for every chunk')
+export interface Sidecar extends OffsetRange {
+  readonly partition: number
+  /** `logTag` of paths.ts. */
+  readonly logTag: string
+  /** In the order of the log; the hashes are views of the bytes that were read. */
+  readonly chunks: readonly SidecarChunk[]
+}
+
+/**
+ * The bytes of the sidecar of the commit of `range`.
+ * @throws AppError encode_failed above SIDECAR_CHUNKS_MAX chunks
+ */
+export function serializeSidecar(
+  id: PartitionId,
+  range: OffsetRange,
+  chunks: readonly SidecarChunk[],
+): Uint8Array {
+  const count = chunks.length
   if (count > SIDECAR_CHUNKS_MAX) {
     throw new AppError('encode_failed', 'too many chunks for one commit', { details: { count } })
   }
@@ -47,19 +63,23 @@ export function encodeChunkSidecar(sidecar: ChunkSidecar): Uint8Array {
   bytes.writeUInt16LE(VERSION, 8)
   bytes.writeUInt16LE(ENTRY_BYTES, 10)
   bytes.writeUInt32LE(count, 12)
-  bytes.writeBigUInt64LE(sidecar.start, 16)
-  bytes.writeBigUInt64LE(sidecar.end, 24)
-  for (let index = 0; index < count; index++) {
-    const offset = HEADER_BYTES + index * ENTRY_BYTES
-    bytes.set(sidecar.hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES), offset)
-    bytes.writeBigUInt64LE(BigInt(Math.trunc(sidecar.appendUnixMs[index]!)), offset + HASH_BYTES)
+  bytes.writeBigUInt64LE(range.start, 16)
+  bytes.writeBigUInt64LE(range.end, 24)
+  bytes.writeUInt32LE(id.partition, 32)
+  bytes.write(logTag(id), LOG_TAG_OFFSET, 'hex')
+  let offset = HEADER_BYTES
+  for (const { hash, appendUnixMs } of chunks) {
+    assert.equal(hash.length, HASH_BYTES, 'a chunk hash has 16 bytes')
+    bytes.set(hash, offset)
+    bytes.writeBigUInt64LE(BigInt(Math.trunc(appendUnixMs)), offset + HASH_BYTES)
+    offset += ENTRY_BYTES
   }
   bytes.writeUInt32LE(checksum(bytes), CRC_OFFSET)
   return bytes
 }
 
 /** @throws AppError commit_damaged */
-export function decodeChunkSidecar(bytes: Uint8Array): ChunkSidecar {
+export function parseSidecar(bytes: Uint8Array): Sidecar {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (view.length < HEADER_BYTES || !view.subarray(0, MAGIC.length).equals(MAGIC)) {
     throw damaged('has no header')
@@ -73,32 +93,35 @@ export function decodeChunkSidecar(bytes: Uint8Array): ChunkSidecar {
   const start = view.readBigUInt64LE(16)
   const end = view.readBigUInt64LE(24)
   if (start >= end || end > OFFSET_MAX) throw damaged('has no offset range')
-  const hashes = new Uint8Array(count * HASH_BYTES)
-  const appendUnixMs = new Float64Array(count)
-  for (let index = 0; index < count; index++) {
+  const chunks = Array.from({ length: count }, (_chunk, index): SidecarChunk => {
     const offset = HEADER_BYTES + index * ENTRY_BYTES
-    hashes.set(view.subarray(offset, offset + HASH_BYTES), index * HASH_BYTES)
-    appendUnixMs[index] = Number(view.readBigUInt64LE(offset + HASH_BYTES))
-  }
-  return { start, end, hashes, appendUnixMs }
+    return {
+      hash: view.subarray(offset, offset + HASH_BYTES),
+      appendUnixMs: Number(view.readBigUInt64LE(offset + HASH_BYTES)),
+    }
+  })
+  const tag = view.toString('hex', LOG_TAG_OFFSET, LOG_TAG_OFFSET + 6)
+  return { start, end, partition: view.readUInt32LE(32), logTag: tag, chunks }
 }
 
-/** Stores a sidecar, before its commit; answers its key. The same sidecar has the same key. */
-export async function putChunkSidecar(
+/**
+ * Reads the sidecar of a commit.
+ * @throws AppError object_missing; commit_damaged, also where it belongs to another commit
+ */
+export async function readSidecar(
   store: ObjectStore,
-  id: PartitionId,
-  sidecar: ChunkSidecar,
-): Promise<string> {
-  const bytes = encodeChunkSidecar(sidecar)
-  const sha256 = createHash('sha256').update(bytes).digest('hex')
-  const key = hashesKey(id, sidecar, sha256)
-  await store.put(key, bytes, { sha256, contentType: 'application/octet-stream' })
-  return key
-}
-
-/** @throws AppError object_missing, commit_damaged */
-export async function getChunkSidecar(store: ObjectStore, key: string): Promise<ChunkSidecar> {
-  return decodeChunkSidecar(await store.get(key, { bytesMax: SIDECAR_BYTES_MAX }))
+  record: CommitRecord,
+): Promise<readonly SidecarChunk[]> {
+  if (record.hashes === null) return []
+  const bytes = await store.get(record.hashes, { bytesMax: SIDECAR_BYTES_MAX })
+  const sidecar = parseSidecar(bytes)
+  const isOwn =
+    String(sidecar.start) === record.start &&
+    String(sidecar.end) === record.end &&
+    sidecar.partition === record.partition &&
+    sidecar.logTag === logTag(record)
+  if (!isOwn) throw damaged('belongs to another commit')
+  return sidecar.chunks
 }
 
 function checksum(bytes: Uint8Array): number {

@@ -144,7 +144,7 @@ export class FileObjectStore implements ObjectStore {
   }
 
   async settle(prefix: string): Promise<void> {
-    const folder = join(this.#root, prefix.slice(0, prefix.lastIndexOf('/') + 1))
+    const folder = resolve(this.#root, prefix.slice(0, prefix.lastIndexOf('/') + 1))
     try {
       await this.#fs.stat(folder)
       await this.#ensureFolder(folder)

@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 
 import type { FileStat, FileSystem } from '../file-system.ts'
 import type { ObjectEntry } from './object-store.ts'
@@ -29,7 +29,7 @@ async function* walk(
   prefix: string,
   startAfter: string,
 ): AsyncGenerator<ObjectEntry> {
-  const names = await namesOf(fs, join(root, folder))
+  const names = await namesOf(fs, resolve(root, folder))
   // an object `a.json` sorts before a folder `a/`: both forms are compared where they may differ
   const wanted = names
     .filter((name) => isObjectKey(name) && mayHold(`${folder}${name}`, prefix, startAfter))

@@ -10,8 +10,6 @@
  *   suffix    = "string" | "int" | "double" | "bool" | "bytes" | "json": a sibling column; without one
  *               the column holds the type that was seen first
  */
-import { AppError } from '../errors.ts'
-
 export const NAMESPACES = ['resource', 'scope', 'attributes'] as const
 export type Namespace = (typeof NAMESPACES)[number]
 
@@ -35,7 +33,6 @@ const TYPES: ReadonlyMap<string, AttributeType> = new Map(
 const EMPTY_BODY = '@empty'
 // C0, DEL, C1 and surrogates without their other half
 const ESCAPED =
-  // eslint-disable-next-line no-control-regex -- control characters are what is escaped
   /[\u0000-\u001f\u007f-\u009f]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g
 const NAME =
   /^(resource|scope|attributes)\.((?:[^@]|@@|@_|@x[0-9a-f]{4})+?|@empty)(?:@([1-9]\d{0,7}))?(?:@(string|int|double|bool|bytes|json))?$/su
@@ -78,19 +75,6 @@ export function foldKey(key: string): string {
   // twice each way: sharp s, Kelvin, dotless i, long s and final sigma all meet their kin
   const folded = key.toLowerCase().toUpperCase().toLowerCase().toUpperCase().toLowerCase()
   return folded.replaceAll('i\u0307', 'i').replaceAll('\u03c2', '\u03c3')
-}
-
-/** The whole escaped name in the form in which engines compare it. */
-export function foldColumn(column: string): string {
-  return foldKey(column)
-}
-
-export function checkNamespace(word: string): Namespace {
-  const namespace = NAMESPACES.find((candidate) => candidate === word)
-  if (namespace !== undefined) return namespace
-  throw new AppError('schema_conflict', 'unknown namespace of attributes', {
-    details: { namespace: word.slice(0, 100) },
-  })
 }
 
 function escapeKey(key: string): string {
