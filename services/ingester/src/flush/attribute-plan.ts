@@ -13,7 +13,7 @@ export interface TableAttribute {
 }
 
 export interface AttributePlan {
-  /** Columns of their own, by namespace, key and type. */
+  /** Columns of their own, in order of first appearance: the first type of a key owns its name. */
   readonly columns: readonly TableAttribute[]
   /** What is left for `<namespace>._overflow`: the rarest. */
   readonly overflow: readonly TableAttribute[]
@@ -52,11 +52,13 @@ export function planAttributes(
     countItems(table),
   ]
   for (const counted of namespaces) {
-    const byCount = [...counted.values()].sort(
-      (left, right) => right.count - left.count || compareAttributes(left, right),
-    )
-    columns.push(...byCount.slice(0, columnsMax).sort(compareAttributes))
-    overflow.push(...byCount.slice(columnsMax).sort(compareAttributes))
+    const all = [...counted.values()]
+    const rarest = all
+      .toSorted((left, right) => right.count - left.count || compareAttributes(left, right))
+      .slice(columnsMax)
+    const isRare = new Set(rarest)
+    columns.push(...all.filter((attribute) => !isRare.has(attribute)))
+    overflow.push(...rarest)
   }
   return { columns, overflow }
 }

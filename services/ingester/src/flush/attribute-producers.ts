@@ -1,7 +1,7 @@
 /** Producers of the attribute columns of a table: one per planned key and type, then overflow. */
 import type { AttributeType } from '@tributary/common/schema/column-name'
 import type { LeafField } from '@tributary/common/parquet/schema'
-import type { SchemaState } from '@tributary/common/schema/schema-state'
+import type { SchemaState, WantedColumn } from '@tributary/common/schema/schema-state'
 import assert from 'node:assert/strict'
 import { arrowName, type AttributePlan, type TableAttribute } from './attribute-plan.ts'
 import { batchColumnProducer, type ColumnProducer } from './column-producers.ts'
@@ -10,16 +10,10 @@ import { groupOverflow, itemOverflow } from './overflow-column.ts'
 import { columnViews } from './source-table.ts'
 import type { TableContext } from './table-context.ts'
 
-/** What stands in the footer's column map for an attribute column. */
-export interface ColumnMapping {
-  readonly namespace: string
-  readonly key: string
-  readonly type: AttributeType
-}
-
 export interface AttributeProducers {
   readonly producers: readonly ColumnProducer[]
-  readonly columnMap: Readonly<Record<string, ColumnMapping>>
+  /** Stands in the footer: column to namespace, key and type. */
+  readonly columnMap: Readonly<Record<string, WantedColumn>>
 }
 
 const PHYSICAL = {
@@ -48,16 +42,19 @@ export function attributeProducers(
   schema: SchemaState,
   context: TableContext,
 ): AttributeProducers {
-  const producers: ColumnProducer[] = []
-  const columnMap: Record<string, ColumnMapping> = {}
+  const overflow = [...plan.overflow]
+  const named: { readonly name: string; readonly attribute: TableAttribute }[] = []
   for (const attribute of plan.columns) {
     const name = schema.resolve(attribute.namespace, attribute.key, attribute.type)
-    assert(name !== undefined, 'the schema was extended by every planned attribute')
-    const { namespace, key, type } = attribute
-    columnMap[name] = { namespace, key, type }
-    producers.push(attributeProducer(attribute, fieldOf(name, type), context))
+    if (name === undefined) overflow.push(attribute)
+    else named.push({ name, attribute })
   }
-  producers.push(...overflowProducers(plan.overflow, context))
+  named.sort((left, right) => (left.name < right.name ? -1 : 1))
+  const producers = named.map(({ name, attribute }) =>
+    attributeProducer(attribute, fieldOf(name, attribute.type), context),
+  )
+  producers.push(...overflowProducers(overflow, context))
+  const columnMap = schema.columnMap(named.map(({ name }) => name))
   return { producers, columnMap }
 }
 

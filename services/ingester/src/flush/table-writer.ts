@@ -29,6 +29,7 @@ export interface FlushSettings {
   readonly fileBytesMax: number
   readonly hoursMax: number
   readonly attributeColumnsMax: number
+  readonly zstdLevel: number
 }
 
 export interface TableJob {
@@ -165,6 +166,7 @@ class TableWriter {
       sink: (bytes) => spool.write(bytes),
       sortingColumns: this.#sortingColumns,
       createdBy: `tributary version ${String(WRITER_VERSION)}`,
+      zstdLevel: settings.zstdLevel,
     })
     let end = start
     while (end < order.length) {
