@@ -14,7 +14,7 @@ import { ByteSink } from './byte-sink.ts'
 import { writeColumnChunk, type ChunkOptions } from './column-chunk.ts'
 import { flatLevels, ListLevels, type ColumnLevels } from './column-levels.ts'
 import type { LeafColumn, ListColumn } from './column-values.ts'
-import { type Compression, pageCompressor } from './compression.ts'
+import { type Compression, pageCompressor } from './page-compressor.ts'
 import { listSlots } from './list-levels.ts'
 import type { PageIndex } from './page-index.ts'
 import { type Field, type SchemaLeaf, schemaElements, schemaLeaves } from './schema.ts'
@@ -197,7 +197,9 @@ export class ParquetFileWriter {
     )
     const chunk = new ColumnChunk({ file_offset: int64(0), meta_data: written.metaData })
     if (leaf.field.bloom === true && column.count > 0) {
-      this.#blooms.push(new BloomFilterWriter(values.bloomInput(), written.metaData))
+      this.#blooms.push(
+        new BloomFilterWriter(values.bloomInput(), values.distinctCount, written.metaData),
+      )
     }
     this.#groupChunks.push(chunk)
     this.#groupUncompressedBytes += written.uncompressedBytes

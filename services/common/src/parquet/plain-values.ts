@@ -200,7 +200,7 @@ export class PlainByteArrayValues extends OrderedValues implements ChunkValues {
     const lengths = new Int32Array(to - from)
     for (let i = from; i < to; i++) lengths[i - from] = offsets[i + 1]! - offsets[i]!
     writeDeltaInt32(page, lengths, 0, to - from)
-    page.append(this.#data.subarray(offsets[from]!, offsets[to]!))
+    page.append(this.#data.subarray(offsets[from], offsets[to]))
   }
 }
 

@@ -133,7 +133,7 @@ export class DoubleOrder implements ValueOrder {
 
 function hasNan(values: Float64Array): boolean {
   for (let i = 0; i < values.length; i++) {
-    if (values[i]! !== values[i]!) return true
+    if (Number.isNaN(values[i])) return true
   }
   return false
 }
@@ -184,7 +184,7 @@ export class ByteArrayOrder implements ValueOrder {
   }
 
   boundBytes(position: number): Uint8Array {
-    return this.#data.slice(this.#offsets[position]!, this.#offsets[position + 1]!)
+    return this.#data.slice(this.#offsets[position], this.#offsets[position + 1])
   }
 }
 

@@ -235,6 +235,6 @@ function planRuns(
 
 function spreadRuns(ids: Int32Array, starts: Int32Array, runs: number, count: number): Int32Array {
   const spread = new Int32Array(count)
-  for (let run = 0; run < runs; run++) spread.fill(ids[run]!, starts[run]!, starts[run + 1]!)
+  for (let run = 0; run < runs; run++) spread.fill(ids[run]!, starts[run], starts[run + 1])
   return spread
 }
