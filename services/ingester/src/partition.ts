@@ -6,8 +6,7 @@
 import { mkdir, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '@tributary/common/clock'
-import { CHUNK_HASH_BYTES } from '@tributary/common/columnar/chunk-list'
-import { getChunkSidecar } from '@tributary/common/commit/chunk-sidecar'
+import { readSidecar } from '@tributary/common/commit/chunk-sidecar'
 import { CommitChain } from '@tributary/common/commit/commit-chain'
 import type { CommitRecord } from '@tributary/common/commit/commit-record'
 import { AppError } from '@tributary/common/errors'
@@ -173,13 +172,9 @@ async function loadWindow(
 ): Promise<RepeatWindow> {
   const window = new RepeatWindow(settings.retryWindowMs, settings.retryWindowEntriesMax)
   if (!settings.retryRemoval) return window
-  for (const { hashes } of await chain.recent(clock.nowUnixMs() - settings.retryWindowMs)) {
-    if (hashes === null) continue
-    const sidecar = await getChunkSidecar(store, hashes)
-    for (let index = 0; index < sidecar.appendUnixMs.length; index++) {
-      const start = index * CHUNK_HASH_BYTES
-      const hash = sidecar.hashes.subarray(start, start + CHUNK_HASH_BYTES)
-      window.add(hash, sidecar.appendUnixMs[index]!)
+  for (const record of await chain.recent(clock.nowUnixMs() - settings.retryWindowMs)) {
+    for (const { hash, appendUnixMs } of await readSidecar(store, record)) {
+      window.add(hash, appendUnixMs)
     }
   }
   logger.info({ chunks: window.size }, 'window of repeats loaded')

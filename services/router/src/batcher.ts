@@ -12,7 +12,7 @@ import { randomBytes } from 'node:crypto'
 import type { Clock } from '@tributary/common/clock'
 import { BatchBuilder } from '@tributary/common/columnar/batch-builder'
 import { CHUNK_HASH_BYTES } from '@tributary/common/columnar/chunk-list'
-import { writeEnvelope } from '@tributary/common/columnar/envelope-writer'
+import { writeEnvelopeWithBatch } from '@tributary/common/columnar/envelope-writer'
 import type { EnvelopeChunk, EnvelopeHeader } from '@tributary/common/columnar/envelope'
 import { LIMITS } from '@tributary/common/limits'
 import type { Signal } from '@tributary/common/signal'
@@ -146,7 +146,7 @@ export class Batcher {
   /** Serializes at once, so that the builder may be emptied; resolves when durable. */
   async #append(tenant: string, builder: BatchBuilder): Promise<void> {
     const header = this.#headerOf(tenant, builder)
-    const envelope = writeEnvelope(header, builder)
+    const envelope = writeEnvelopeWithBatch(header, builder)
     this.#inFlight++
     try {
       await this.#options.sink.append(envelope, header)

@@ -18,14 +18,13 @@ import {
   type CommitHole,
   type CommitRecord,
 } from '@tributary/common/commit/commit-record'
-import { putChunkSidecar } from '@tributary/common/commit/chunk-sidecar'
-import { CHUNK_HASH_BYTES } from '@tributary/common/columnar/chunk-list'
+import { serializeSidecar } from '@tributary/common/commit/chunk-sidecar'
 import type { Clock } from '@tributary/common/clock'
 import { AppError, toAppError } from '@tributary/common/errors'
 import { failpoint } from '@tributary/common/failpoint'
 import type { Logger } from '@tributary/common/logger'
 import type { ObjectStore } from '@tributary/common/object-store/object-store'
-import { dataKey, quarantineKey, type PartitionId } from '@tributary/common/paths'
+import { dataKey, hashesKey, quarantineKey, type PartitionId } from '@tributary/common/paths'
 import { signalName } from '@tributary/common/signal'
 import assert from 'node:assert/strict'
 import type { FrozenMemtable, MemtableEntry } from '../memtable/memtable.ts'
@@ -228,18 +227,17 @@ export class Flusher {
     const { partition, store } = this.#options
     const entries = frozen.entries.filter((entry) => !bad.has(entry))
     const chunks = entries.flatMap(({ stored, arrivalUnixNano }) =>
-      stored.map(({ hash: chunkHash }) => ({ chunkHash, arrivalUnixNano })),
+      stored.map((chunk) => ({
+        hash: chunk.hash,
+        appendUnixMs: Number(arrivalUnixNano / 1_000_000n),
+      })),
     )
     if (chunks.length === 0) return null
-    const hashes = new Uint8Array(CHUNK_HASH_BYTES * chunks.length)
-    chunks.forEach(({ chunkHash }, index) => {
-      hashes.set(chunkHash, CHUNK_HASH_BYTES * index)
-    })
-    const appendUnixMs = Float64Array.from(chunks, (chunk) =>
-      Number(chunk.arrivalUnixNano / 1_000_000n),
-    )
-    const sidecar = { start: frozen.start, end: frozen.end, hashes, appendUnixMs }
-    return this.#untilStored('sidecar', () => putChunkSidecar(store, partition, sidecar))
+    const range = { start: frozen.start, end: frozen.end }
+    const body = serializeSidecar(partition, range, chunks)
+    const key = hashesKey(partition, range, hash('sha256', body))
+    await this.#untilStored('sidecar', () => store.put(key, body))
+    return key
   }
 
   /** Tries until the store takes it; only errors that may pass are waited for. */
