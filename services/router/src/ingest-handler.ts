@@ -1,0 +1,101 @@
+/**
+ * What happens to an export request after its body was received: JSON becomes protobuf, protobuf
+ * becomes rows of open batches, and the answer waits for every batch that got rows of it.
+ *
+ * A small request is decoded in one synchronous run into the batch that others share. A large one is
+ * decoded in slices into batches of its own, so that the event loop is never held for long and no
+ * shared batch waits for it.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Clock } from '@tributary/common/clock'
+import { AppError } from '@tributary/common/errors'
+import { failpoint } from '@tributary/common/failpoint'
+import { LIMITS } from '@tributary/common/limits'
+import { decodeInto, type DecodeOptions } from '@tributary/common/otlp/decoder'
+import { LargeRequestDecoder } from '@tributary/common/otlp/large-request-decoder'
+import { transcodeJson } from '@tributary/common/otlp/json-transcoder'
+import type { Batcher } from './batcher.ts'
+import type { ExportHandler, ExportOutcome, ExportRequest } from './export-handler.ts'
+import type { RouterMetrics } from './metrics.ts'
+
+export interface IngestHandlerOptions {
+  readonly batcher: Batcher
+  readonly clock: Clock
+  readonly metrics: RouterMetrics
+  readonly tenantsMax: number
+  /** Items older than this are rejected; undefined accepts any age. */
+  readonly itemAgeMaxMs: number | undefined
+  readonly itemAheadMaxMs: number
+}
+
+/** The handler that the receivers call; see ExportHandler for its errors. */
+export function createIngestHandler(options: IngestHandlerOptions): ExportHandler {
+  const tenants = new Set<string>()
+  return async (request) => {
+    admitTenant(tenants, request.tenant, options.tenantsMax)
+    const body = protobufBody(request)
+    await failpoint('ingest:decoded')
+    const isLarge = body.length > LIMITS.synchronousDecodeBytesMax
+    const outcome = await (isLarge
+      ? ingestLarge(request, body, options)
+      : ingestSmall(request, body, options))
+    await failpoint('ingest:durable')
+    return outcome
+  }
+}
+
+function admitTenant(tenants: Set<string>, tenant: string, tenantsMax: number): void {
+  if (tenants.has(tenant)) return
+  if (tenants.size >= tenantsMax) {
+    throw new AppError('tenants_exhausted', 'too many tenants', { details: { tenant, tenantsMax } })
+  }
+  tenants.add(tenant)
+}
+
+function protobufBody(request: ExportRequest): Uint8Array {
+  return request.encoding === 'json' ? transcodeJson(request.signal, request.body) : request.body
+}
+
+function decodeOptions(request: ExportRequest, options: IngestHandlerOptions): DecodeOptions {
+  return {
+    tenant: request.tenant,
+    nowUnixNano: options.clock.nowUnixNano(),
+    maxAgeMs: options.itemAgeMaxMs,
+    maxAheadMs: options.itemAheadMaxMs,
+  }
+}
+
+async function ingestSmall(
+  request: ExportRequest,
+  body: Uint8Array,
+  options: IngestHandlerOptions,
+): Promise<ExportOutcome> {
+  const { filled, durable } = options.batcher.add(request.tenant, request.signal, (builder) =>
+    decodeInto(builder, body, decodeOptions(request, options)),
+  )
+  await durable
+  options.metrics.ingested(request.signal, filled)
+  return { rejectedItems: filled.rejectedItems, message: filled.message }
+}
+
+async function ingestLarge(
+  request: ExportRequest,
+  body: Uint8Array,
+  options: IngestHandlerOptions,
+): Promise<ExportOutcome> {
+  const { batcher, clock, metrics } = options
+  const decoder = new LargeRequestDecoder(
+    request.signal,
+    body,
+    decodeOptions(request, options),
+    () => batcher.takeBuilder(request.signal),
+  )
+  try {
+    while (!decoder.step(clock.monotonicMs() + LIMITS.decodeSliceMs)) await nextTurn()
+    await batcher.appendOwn(request.tenant, decoder.batches)
+  } finally {
+    for (const builder of decoder.batches) batcher.release(builder)
+  }
+  metrics.ingested(request.signal, decoder.outcome)
+  return { rejectedItems: decoder.outcome.rejectedItems, message: decoder.outcome.message }
+}

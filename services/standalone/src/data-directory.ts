@@ -1,0 +1,110 @@
+/**
+ * The data directory of one process: made where it is missing, held by a lock while the process
+ * lives, with the id under which it writes commits. The lock is a listening socket, because the
+ * kernel lets go of it however the process ends; a file with a pid would outlive kill -9.
+ */
+import { createHash, randomUUID } from 'node:crypto'
+import { mkdir, open, readFile, realpath, rename, unlink } from 'node:fs/promises'
+import { connect, createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { AppError } from '@tributary/common/errors'
+
+export interface DataDirectory {
+  readonly path: string
+  /** Names this directory's WAL in commits. */
+  readonly writerId: string
+  release(): Promise<void>
+}
+
+const WRITER_FILE = 'writer.json'
+
+/** @throws AppError invalid_config where another process holds the directory or it can't be written */
+export async function openDataDirectory(path: string): Promise<DataDirectory> {
+  try {
+    await mkdir(path, { recursive: true })
+  } catch (cause) {
+    throw new AppError('invalid_config', 'data directory can not be made', {
+      cause,
+      details: { path },
+    })
+  }
+  const real = await realpath(path)
+  const lock = await takeLock(real)
+  return {
+    path: real,
+    writerId: await readWriterId(real),
+    release: () =>
+      new Promise((resolve) => {
+        lock.close(() => {
+          resolve()
+        })
+      }),
+  }
+}
+
+/** The socket lies in the system's temporary folder: paths of sockets are short. */
+function lockPath(directory: string): string {
+  const name = createHash('sha256').update(directory).digest('hex').slice(0, 24)
+  return join(tmpdir(), `tributary-${name}.lock`)
+}
+
+async function takeLock(directory: string): Promise<Server> {
+  const path = lockPath(directory)
+  try {
+    return await listen(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+  }
+  if (await isAlive(path)) {
+    throw new AppError('invalid_config', 'another process uses this data directory', {
+      details: { directory },
+    })
+  }
+  await unlink(path)
+  return listen(path)
+}
+
+function listen(path: string): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => socket.destroy())
+    server.once('error', reject)
+    server.listen(path, () => {
+      server.unref()
+      resolve(server)
+    })
+  })
+}
+
+function isAlive(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => {
+      resolve(false)
+    })
+  })
+}
+
+async function readWriterId(directory: string): Promise<string> {
+  const path = join(directory, WRITER_FILE)
+  try {
+    return (JSON.parse(await readFile(path, 'utf8')) as { writerId: string }).writerId
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+  const writerId = randomUUID()
+  const temporary = `${path}.tmp`
+  const file = await open(temporary, 'w')
+  await file.writeFile(JSON.stringify({ writerId }))
+  await file.sync()
+  await file.close()
+  await rename(temporary, path)
+  const folder = await open(directory)
+  await folder.sync()
+  await folder.close()
+  return writerId
+}
