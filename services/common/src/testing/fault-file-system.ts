@@ -80,6 +80,13 @@ class MemoryFile {
   readonly durable = new GrowingBytes()
   pending: PendingChange[] = []
 
+  static durable(bytes: Uint8Array): MemoryFile {
+    const file = new MemoryFile()
+    file.live.write(0, bytes)
+    file.durable.write(0, bytes)
+    return file
+  }
+
   apply(change: PendingChange): void {
     applyChange(this.live, change)
     this.pending.push(change)
@@ -109,8 +116,7 @@ export class FaultFileSystem implements FileSystem {
   #pendingNames: PendingName[] = []
   readonly #directories = new Set<string>(['/'])
   #faults: { readonly fault: Fault; hits: number }[] = []
-  /** Handles opened before a power loss are dead. */
-  #generation = 0
+  #isDead = false
   readonly #random: () => number
   /** Calls so far, by operation: lets a test aim at each one in turn. */
   readonly calls = new Map<FaultOperation, number>()
@@ -128,12 +134,12 @@ export class FaultFileSystem implements FileSystem {
   }
 
   /**
-   * The machine goes down and comes up again: of what was not synced, each sector and each change of
-   * a name is there with the given chance (0: the strictest disk, 1: a mere kill of the process).
+   * The machine goes down: this file system is dead (EIO), the answer is what the next boot finds. Of
+   * what was not synced, each sector and each change of a name is there with the given chance (0: the
+   * strictest disk, 1: a mere kill of the process).
    */
-  losePower(survivalChance = 0.5): void {
-    this.#generation++
-    this.clearFaults()
+  losePower(survivalChance = 0.5): FaultFileSystem {
+    this.#isDead = true
     const names = new Map(this.#durableNames)
     const lostNames = new Set<string>()
     for (const change of this.#pendingNames) {
@@ -144,10 +150,20 @@ export class FaultFileSystem implements FileSystem {
         lostNames.add(path).add(oldPath)
       }
     }
-    for (const file of new Set(names.values())) this.#loseSectors(file, survivalChance)
-    this.#names = names
-    this.#durableNames = new Map(names)
-    this.#pendingNames = []
+    const next = new FaultFileSystem(Math.floor(this.#random() * 2 ** 32))
+    const copies = new Map<MemoryFile, MemoryFile>()
+    for (const [path, file] of names) {
+      if (!copies.has(file)) {
+        this.#loseSectors(file, survivalChance)
+        copies.set(file, MemoryFile.durable(file.durable.view()))
+      }
+      next.#names.set(path, copies.get(file)!)
+    }
+    next.#durableNames = new Map(next.#names)
+    for (const folder of this.#directories) next.#directories.add(folder)
+    next.capacityBytes = this.capacityBytes
+    next.shortWriteChance = this.shortWriteChance
+    return next
   }
 
   /** Live content of a file: for tests that damage or inspect it. */
@@ -157,9 +173,7 @@ export class FaultFileSystem implements FileSystem {
 
   /** Puts a file on the disk as if it had always been there. */
   place(path: string, bytes: Uint8Array): void {
-    const file = new MemoryFile()
-    file.apply({ position: 0, bytes: bytes.slice() })
-    file.makeDurable()
+    const file = MemoryFile.durable(bytes)
     this.#names.set(path, file)
     this.#durableNames.set(path, file)
     this.#addDirectory(dirname(path))
@@ -248,27 +262,22 @@ export class FaultFileSystem implements FileSystem {
   }
 
   #handle(path: string, file: MemoryFile): FileHandle {
-    const generation = this.#generation
-    const enter = async (operation: FaultOperation): Promise<Fault | undefined> => {
-      if (generation !== this.#generation) throw fileError('EIO', operation, path)
-      return await this.#enter(operation, path)
-    }
     return {
       write: async (buffers, position) => {
         const bytes = Buffer.concat(buffers)
-        const fault = await this.#enterWrite(path, file, bytes, position, generation)
+        const fault = await this.#enterWrite(path, file, bytes, position)
         return this.#write(path, file, bytes, position, fault?.partialBytes)
       },
       read: async (buffer, position) => {
-        await enter('read')
+        await this.#enter('read', path)
         const bytes = file.live.view().subarray(position, position + buffer.length)
         buffer.set(bytes)
         return bytes.length
       },
-      datasync: () => this.#syncFile('datasync', path, file, generation),
-      sync: () => this.#syncFile('sync', path, file, generation),
+      datasync: () => this.#syncFile('datasync', path, file),
+      sync: () => this.#syncFile('sync', path, file),
       truncate: async (sizeBytes) => {
-        await enter('truncate')
+        await this.#enter('truncate', path)
         file.apply({ position: sizeBytes, bytes: undefined })
       },
       stat: () => Promise.resolve(statOf(file)),
@@ -282,12 +291,11 @@ export class FaultFileSystem implements FileSystem {
     file: MemoryFile,
     bytes: Uint8Array,
     position: number,
-    generation: number,
   ): Promise<Fault | undefined> {
-    if (generation !== this.#generation) throw fileError('EIO', 'write', path)
     const fault = this.#due('write', path)
     if (fault?.delayMs !== undefined) await sleep(fault.delayMs)
     else await Promise.resolve()
+    if (this.#isDead) throw fileError('EIO', 'write', path)
     if (fault?.code === undefined) return fault
     const partial = bytes.subarray(0, fault.partialBytes ?? 0)
     if (partial.length > 0) file.apply({ position, bytes: partial.slice() })
@@ -315,27 +323,22 @@ export class FaultFileSystem implements FileSystem {
     return length
   }
 
-  async #syncFile(
-    operation: 'datasync' | 'sync',
-    path: string,
-    file: MemoryFile,
-    generation: number,
-  ): Promise<void> {
-    if (generation !== this.#generation) throw fileError('EIO', operation, path)
+  async #syncFile(operation: 'datasync' | 'sync', path: string, file: MemoryFile): Promise<void> {
     const fault = this.#due(operation, path)
     if (fault?.delayMs !== undefined) await sleep(fault.delayMs)
     else await Promise.resolve()
     if (fault?.code === undefined) {
-      if (generation === this.#generation) file.makeDurable()
+      if (this.#isDead) throw fileError('EIO', operation, path)
+      file.makeDurable()
       return
     }
     // fsyncgate: some pages may have reached the disk, all are clean now
-    this.#loseSectors(file, 0.5, false)
+    this.#loseSectors(file, 0.5)
     throw fileError(fault.code, operation, path)
   }
 
-  /** Of the pending changes some sectors become durable, the others never; live bytes only if told. */
-  #loseSectors(file: MemoryFile, survivalChance: number, isReboot = true): void {
+  /** Of the pending changes some sectors become durable, the others never. */
+  #loseSectors(file: MemoryFile, survivalChance: number): void {
     for (const change of file.pending) {
       if (change.bytes === undefined) {
         if (this.#random() < survivalChance) file.durable.resize(change.position)
@@ -354,15 +357,13 @@ export class FaultFileSystem implements FileSystem {
       }
     }
     file.pending = []
-    if (!isReboot) return
-    file.live.resize(0)
-    file.live.write(0, file.durable.view())
   }
 
   async #enter(operation: FaultOperation, path: string): Promise<Fault | undefined> {
     const fault = this.#due(operation, path)
     if (fault?.delayMs !== undefined) await sleep(fault.delayMs)
     else await Promise.resolve()
+    if (this.#isDead) throw fileError('EIO', operation, path)
     if (fault?.code !== undefined) throw fileError(fault.code, operation, path)
     return fault
   }

@@ -17,7 +17,8 @@ const SALVAGE_BYTES = 4096
 
 export interface Chunk {
   readonly buffer: Buffer
-  /** The chunk's bytes are buffer[CARRY_ROOM_BYTES, end). */
+  /** The chunk's bytes are buffer[start, end); before it is the room, unless it is the only chunk. */
+  readonly start: number
   readonly end: number
 }
 
@@ -66,19 +67,17 @@ export class ChunkSource {
       const position = this.#position
       const length = Math.min(CHUNK_BYTES, this.#sizeBytes - position)
       this.#position += length
-      const buffer = this.#free.pop() ?? this.#newBuffer(length)
-      this.#ahead.push(this.#read(buffer, position, length))
+      this.#ahead.push(this.#read(position, length))
     }
   }
 
-  /** Its own ArrayBuffer, so that positions in the file and in memory agree modulo 8. */
-  #newBuffer(length: number): Buffer {
-    const isWhole = this.#sizeBytes > CHUNK_BYTES
-    return Buffer.allocUnsafeSlow(CARRY_ROOM_BYTES + (isWhole ? CHUNK_BYTES : length))
-  }
-
-  async #read(buffer: Buffer, position: number, length: number): Promise<Chunk> {
-    const target = buffer.subarray(CARRY_ROOM_BYTES, CARRY_ROOM_BYTES + length)
+  async #read(position: number, length: number): Promise<Chunk> {
+    const start = this.#sizeBytes > CHUNK_BYTES ? CARRY_ROOM_BYTES : 0
+    const end = start + length
+    // its own ArrayBuffer, so that positions in the file and in memory agree modulo 8
+    const buffer =
+      this.#free.pop() ?? Buffer.allocUnsafeSlow(start === 0 ? end : CARRY_ROOM_BYTES + CHUNK_BYTES)
+    const target = buffer.subarray(start, end)
     try {
       const filled = await readFully(this.#handle, target, position)
       target.fill(0, filled)
@@ -86,7 +85,7 @@ export class ChunkSource {
       this.#onReadError(position, error)
       await this.#salvage(target, position)
     }
-    return { buffer, end: CARRY_ROOM_BYTES + length }
+    return { buffer, start, end }
   }
 
   async #salvage(target: Buffer, position: number): Promise<void> {

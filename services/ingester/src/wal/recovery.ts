@@ -14,6 +14,7 @@ import type { Logger } from '@tributary/common/logger'
 
 import { ChunkSource } from './chunk-source.ts'
 import { FrameType, frameBytes } from './frame.ts'
+import type { FrameHeader } from './frame.ts'
 import { isHoleReason } from './hole.ts'
 import type { Hole, HoleReason } from './hole.ts'
 import type { FoundSegment } from './segment-directory.ts'
@@ -101,7 +102,10 @@ export class Recovery {
       for (;;) {
         const cursor = await this.#lowestCursor()
         if (cursor === undefined) break
-        await this.#visit(cursor.frames[cursor.index++]!)
+        do {
+          const visited = this.#visit(cursor.frames[cursor.index++]!)
+          if (visited !== undefined) await visited
+        } while (this.#isAlone(cursor))
       }
       await this.#finish()
     } finally {
@@ -131,6 +135,13 @@ export class Recovery {
       const following = this.#waiting.shift()
       this.#upcoming = following === undefined ? undefined : await this.#open(following)
     }
+  }
+
+  /** True while no other segment can hold the next offset: the usual case, without a promise per frame. */
+  #isAlone(cursor: Cursor): boolean {
+    if (this.#cursors.length > 1 || cursor.index === cursor.frames.length) return false
+    const next = this.#upcoming?.segment.name.baseOffset
+    return next === undefined || next > headOf(cursor).firstOffset
   }
 
   async #advance(cursor: Cursor): Promise<boolean> {
@@ -177,22 +188,30 @@ export class Recovery {
     }
   }
 
-  async #visit({ header, payload }: ReadFrame): Promise<void> {
-    const end = header.firstOffset + BigInt(header.count)
-    if (end <= this.#expected || header.type === FrameType.end) return
-    const acknowledgedEnd = header.firstOffset - BigInt(header.groupIndex)
+  #visit({ header, payload }: ReadFrame): void | Promise<void> {
+    const { firstOffset } = header
+    const end = firstOffset + BigInt(header.count)
+    if (end <= this.#expected || header.type === FrameType.end) return undefined
+    const acknowledgedEnd = firstOffset - BigInt(header.groupIndex)
     if (acknowledgedEnd > this.#acknowledgedEnd) this.#acknowledgedEnd = acknowledgedEnd
-    if (this.#unproven.length > 0) await this.#settleUnproven(false)
-    if (header.firstOffset > this.#expected) {
-      await this.#addGap(this.#expected, header.firstOffset)
-    }
+    const isPlain = header.type === FrameType.data && this.#unproven.length === 0
+    if (!isPlain || firstOffset !== this.#expected) return this.#visitBehindGap(header, payload)
+    this.#expected = end
+    this.#frameCount++
+    return this.#visitor.frame(firstOffset, payload)
+  }
+
+  async #visitBehindGap(header: FrameHeader, payload: Uint8Array): Promise<void> {
+    const { firstOffset } = header
+    const end = firstOffset + BigInt(header.count)
+    await this.#settleUnproven(false)
+    if (firstOffset > this.#expected) await this.#addGap(this.#expected, firstOffset)
     if (header.type === FrameType.hole) {
-      const start = header.firstOffset > this.#expected ? header.firstOffset : this.#expected
+      const start = firstOffset > this.#expected ? firstOffset : this.#expected
       await this.#addHole(start, end, holeReason(payload))
     } else {
       this.#frameCount++
-      const visited = this.#visitor.frame(header.firstOffset, payload)
-      if (visited !== undefined) await visited
+      await this.#visitor.frame(firstOffset, payload)
     }
     this.#expected = end
   }
@@ -267,7 +286,7 @@ export class Recovery {
   }
 }
 
-function headOf(cursor: Cursor): ReadFrame['header'] {
+function headOf(cursor: Cursor): FrameHeader {
   return cursor.frames[cursor.index]!.header
 }
 

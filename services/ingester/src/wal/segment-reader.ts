@@ -141,6 +141,13 @@ export class SegmentReader {
       this.#parse(frames)
       return
     }
+    const header = decodeFrameHeader(this.#window, this.#at, this.#salt)!
+    const restBytes = this.#end - this.#at
+    if (restBytes >= FRAME_HEADER_BYTES + header.payloadBytes) {
+      // cut within the padding
+      this.#take(header, restBytes, frames)
+      return
+    }
     // the length is trusted (header crc), so the file was cut: nothing can follow
     this.#markDamaged(this.#end - this.#at)
     this.#at = this.#end
@@ -188,7 +195,7 @@ export class SegmentReader {
       return
     }
     const carryBytes = this.#end - this.#at
-    const start = CARRY_ROOM_BYTES - carryBytes
+    const start = chunk.start - carryBytes
     this.#window.copy(chunk.buffer, start, this.#at, this.#end)
     this.#origin += this.#at - start
     this.#source.release(this.#window)
@@ -209,7 +216,7 @@ export class SegmentReader {
         this.#isAtEnd = true
         break
       }
-      end += chunk.buffer.copy(large, end, CARRY_ROOM_BYTES, chunk.end)
+      end += chunk.buffer.copy(large, end, chunk.start, chunk.end)
       this.#source.release(chunk.buffer)
     }
     this.#window = large
