@@ -33,7 +33,7 @@ export function tableText(table: TableText, lineWidthMax = Infinity): string {
 }
 
 function cellText(text: string): string {
-  // eslint-disable-next-line no-control-regex -- control characters would move the terminal's cursor
+  // they would move the terminal's cursor
   const shown = text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (control) =>
     JSON.stringify(control).slice(1, -1),
   )

@@ -1,0 +1,52 @@
+import { boolean, text, url } from '@tributary/common/config/setting'
+import { parseSettings } from '@tributary/common/config/setting-table'
+import { AppError } from '@tributary/common/errors'
+
+import { ExitStatus } from '../command.ts'
+import type { Command } from '../command.ts'
+import { formatLine, formatReport } from '../conformance/conformance-report.ts'
+import { runConformance } from '../conformance/run-conformance.ts'
+import type { Terminal } from '../terminal.ts'
+
+const settings = {
+  grpc: text({
+    default: undefined,
+    pattern: /^(\[[0-9a-f:.]+\]|[^\s:/]+):\d{1,5}$/i,
+    bounds: 'HOST:PORT',
+    sentence: 'The OTLP/gRPC endpoint.',
+  }),
+  http: url({
+    default: undefined,
+    schemes: ['http', 'https'],
+    sentence: 'The OTLP/HTTP endpoint, without /v1/...',
+  }),
+  only: text({ default: undefined, sentence: 'Only the cases whose name contains this.' }),
+  json: boolean({ default: false, sentence: 'Write the report as JSON.' }),
+}
+
+export const conformanceCommand: Command = {
+  synopsis: '--grpc HOST:PORT --http URL [flags]',
+  description:
+    'Sends what the OTLP specification speaks of, right and wrong, odd encodings and compressions, to\n' +
+    'an endpoint and checks every answer against the status contract. It stores some test items\n' +
+    'there. Exit status 1 when an answer breaks the contract.',
+  sections: [{ title: 'Conformance', table: settings }],
+  run: runConformanceCommand,
+}
+
+async function runConformanceCommand(args: readonly string[], terminal: Terminal): Promise<number> {
+  const { config } = parseSettings(settings, { args })
+  if (config.grpc === undefined && config.http === undefined) {
+    throw new AppError('invalid_config', 'no endpoint', {
+      details: { problems: ['give --grpc HOST:PORT, --http URL, or both'] },
+    })
+  }
+  const report = await runConformance({
+    ...(config.grpc === undefined ? {} : { grpc: config.grpc }),
+    ...(config.http === undefined ? {} : { http: config.http.replace(/\/+$/, '') }),
+    ...(config.only === undefined ? {} : { only: config.only }),
+  })
+  if (config.json) terminal.out.write(`${JSON.stringify(report, null, 2)}\n`)
+  else terminal.out.write(formatReport(report))
+  return report.failed === 0 ? ExitStatus.ok : ExitStatus.failed
+}
