@@ -3,10 +3,11 @@
  *
  *     stream:   schema message | dictionary batch, one per dictionary | record batch | end
  *     message:  ff ff ff ff | i32 metadata bytes | metadata (a flatbuffer, padded to 8) | body
- *     end:      ff ff ff ff 00 00 00 00, or nothing more
+ *     end:      ff ff ff ff 00 00 00 00
  *
- * A stream without a record batch has no rows. Deltas, replacements, a second record batch, compressed
- * bodies and messages from before Arrow 0.15 are refused: no batch of ours has them.
+ * The end mark is required, so that no cut goes unseen. A stream without a record batch has no
+ * rows. Deltas, replacements, a second record batch, compressed bodies and messages from before
+ * Arrow 0.15 are refused: no batch of ours has them.
  */
 import {
   ALIGNMENT_BYTES,
@@ -116,7 +117,6 @@ class MessageStream {
   #nextMetadata(): Uint8Array | undefined {
     const at = this.#at
     const left = this.#bytes.byteLength - at
-    if (left === 0) return undefined
     if (left < MESSAGE_PREFIX_BYTES) throw envelopeDamage('the stream is cut off', { at })
     if (this.#view.getUint32(at, true) !== CONTINUATION) {
       throw envelopeDamage('no message where one should be', { at })
@@ -124,7 +124,6 @@ class MessageStream {
     const length = this.#view.getUint32(at + 4, true)
     if (length === 0) {
       if (left > MESSAGE_PREFIX_BYTES) throw envelopeDamage('bytes after the end', { at })
-      this.#at += MESSAGE_PREFIX_BYTES
       return undefined
     }
     if (length % ALIGNMENT_BYTES !== 0 || length > left - MESSAGE_PREFIX_BYTES) {
