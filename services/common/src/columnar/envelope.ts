@@ -127,7 +127,10 @@ function assertHeader(header: EnvelopeHeader): void {
   assert.ok(signalName(header.signal) !== undefined)
   assert.ok(Buffer.byteLength(header.tenant) <= LIMITS.tenantNameBytesMax)
   assert.equal(header.batchId.byteLength, ID_BYTES)
+  assert.ok(Number.isSafeInteger(header.otlpBytes) && header.otlpBytes >= 0)
   assert.ok(header.minTimeUnixNano <= header.maxTimeUnixNano)
+  const times = [header.arrivalUnixNano, header.minTimeUnixNano, header.maxTimeUnixNano]
+  for (const time of times) assert.equal(time, BigInt.asUintN(64, time))
   let rowsBefore = 0
   for (const chunk of header.chunks) {
     assert.equal(chunk.hash.byteLength, HASH_BYTES)

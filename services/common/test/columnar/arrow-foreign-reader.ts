@@ -48,8 +48,7 @@ export function readWithPyarrow(streams: readonly Uint8Array[]): ForeignBatch[] 
     streams.forEach((stream, index) => writeFileSync(join(folder, `${index}.arrow`), stream))
     runPython(PYTHON_READER, [folder, String(streams.length)])
     return streams.map((_, index) => {
-      const parsed = JSON.parse(readFileSync(join(folder, `${index}.json`), 'utf8'))
-      return parsed as ForeignBatch
+      return JSON.parse(readFileSync(join(folder, `${index}.json`), 'utf8')) as ForeignBatch
     })
   } finally {
     rmSync(folder, { recursive: true })
@@ -62,7 +61,7 @@ export function readWithApacheArrow(stream: Uint8Array): ColumnTexts {
   table.schema.fields.forEach((field, index) => {
     const vector = table.getChildAt(index)!
     const isList = DataType.isList(field.type)
-    const valueType = isList ? field.type.children[0]!.type : (field.type as DataType)
+    const valueType = (isList ? field.type.children[0]!.type : field.type) as DataType
     const isDouble = DataType.isFloat(valueType)
     texts[field.name] = Array.from({ length: table.numRows }, (_, row) => {
       const value: unknown = vector.get(row)
