@@ -38,17 +38,24 @@ export class CommitChain {
   #count = 0
   #lastEpoch = 0
 
-  private constructor(store: ObjectStore, id: PartitionId) {
+  readonly #retryPauseMs: number
+
+  private constructor(store: ObjectStore, id: PartitionId, retryPauseMs: number) {
     this.#store = store
     this.#id = id
+    this.#retryPauseMs = retryPauseMs
   }
 
   /**
    * Finds the chain's end and checks that its newest commits tile (`verify` checks all).
    * @throws AppError chain_broken with the place; commit_damaged
    */
-  static async open(store: ObjectStore, id: PartitionId): Promise<CommitChain> {
-    const chain = new CommitChain(store, id)
+  static async open(
+    store: ObjectStore,
+    id: PartitionId,
+    options: { readonly retryPauseMs?: number } = {},
+  ): Promise<CommitChain> {
+    const chain = new CommitChain(store, id, options.retryPauseMs ?? APPEND_PAUSE_MS)
     const prefix = commitPrefix(id)
     // the process before us may have died between naming its last commit and syncing the name
     await store.settle(prefix)
@@ -165,7 +172,7 @@ export class CommitChain {
         }
         // the answer was lost, not the write: the same put again is answered by what is there
         if (error.code !== 'store_unavailable' || attempt === APPEND_ATTEMPTS_MAX) throw error
-        await sleep(APPEND_PAUSE_MS * attempt)
+        await sleep(this.#retryPauseMs * attempt)
       }
     }
   }
