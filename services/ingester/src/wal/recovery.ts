@@ -26,7 +26,7 @@ import type { DamagedRange, ReadFrame } from './segment-reader.ts'
 export interface RecoveryVisitor {
   /** Once per frame, ascending. The payload (8-byte aligned) is valid until the visitor is done: copy what stays. */
   frame(offset: bigint, payload: Uint8Array): void | Promise<void>
-  /** Ascending among holes; may come after frames with higher offsets. */
+  /** In order with the frames: after the one before `start`, before the one at `end`. */
   hole(start: bigint, end: bigint, reason: HoleReason): void | Promise<void>
   progress?(doneBytes: number, totalBytes: number, etaMs: number): void
 }
@@ -69,8 +69,8 @@ export class Recovery {
   readonly #cursors: Cursor[] = []
   #upcoming: Cursor | undefined
   readonly #holes: Hole[] = []
-  /** Gaps behind which only their own group was seen so far. */
-  #unproven: Hole[] = []
+  /** All that can be known of what was acknowledged is known. */
+  #hasLookedAhead = false
   readonly #damages: BrokenRange[] = []
   #expected: bigint
   #acknowledgedEnd: bigint
@@ -194,8 +194,9 @@ export class Recovery {
     if (end <= this.#expected || header.type === FrameType.end) return undefined
     const acknowledgedEnd = firstOffset - BigInt(header.groupIndex)
     if (acknowledgedEnd > this.#acknowledgedEnd) this.#acknowledgedEnd = acknowledgedEnd
-    const isPlain = header.type === FrameType.data && this.#unproven.length === 0
-    if (!isPlain || firstOffset !== this.#expected) return this.#visitBehindGap(header, payload)
+    if (header.type === FrameType.hole || firstOffset !== this.#expected) {
+      return this.#visitBehindGap(header, payload)
+    }
     this.#expected = end
     this.#frameCount++
     return this.#visitor.frame(firstOffset, payload)
@@ -204,7 +205,6 @@ export class Recovery {
   async #visitBehindGap(header: FrameHeader, payload: Uint8Array): Promise<void> {
     const { firstOffset } = header
     const end = firstOffset + BigInt(header.count)
-    await this.#settleUnproven(false)
     if (firstOffset > this.#expected) await this.#addGap(this.#expected, firstOffset)
     if (header.type === FrameType.hole) {
       const start = firstOffset > this.#expected ? firstOffset : this.#expected
@@ -217,19 +217,25 @@ export class Recovery {
   }
 
   async #addGap(start: bigint, end: bigint): Promise<void> {
-    if (start < this.#acknowledgedEnd) await this.#addHole(start, end, this.#gapReason(start, end))
-    else this.#unproven.push({ start, end, reason: 'wal_unacknowledged' })
+    if (start >= this.#acknowledgedEnd && !this.#hasLookedAhead) await this.#lookAhead()
+    const isProven = start < this.#acknowledgedEnd
+    await this.#addHole(start, end, isProven ? this.#gapReason(start, end) : 'wal_unacknowledged')
   }
 
-  /** Gaps get their reason as soon as a later group proves them acknowledged, at the latest at the end. */
-  async #settleUnproven(isAtEnd: boolean): Promise<void> {
-    const unproven = this.#unproven
-    this.#unproven = []
-    for (const gap of unproven) {
-      const isProven = gap.start < this.#acknowledgedEnd
-      if (isProven) await this.#addHole(gap.start, gap.end, this.#gapReason(gap.start, gap.end))
-      else if (isAtEnd) await this.#addHole(gap.start, gap.end, gap.reason)
-      else this.#unproven.push(gap)
+  /** Reads all that is left once more, before its time: does a later group prove the gap acknowledged? */
+  async #lookAhead(): Promise<void> {
+    this.#hasLookedAhead = true
+    const started = [...this.#cursors, this.#upcoming].flatMap((cursor) => cursor?.segment ?? [])
+    for (const segment of [...started, ...this.#waiting]) {
+      const { reader } = await this.#open(segment)
+      try {
+        while ((await reader.read()) !== undefined);
+      } finally {
+        await reader.close()
+      }
+      if (reader.acknowledgedEnd > this.#acknowledgedEnd) {
+        this.#acknowledgedEnd = reader.acknowledgedEnd
+      }
     }
   }
 
@@ -267,7 +273,6 @@ export class Recovery {
 
   async #finish(): Promise<void> {
     const proven = this.#acknowledgedEnd
-    await this.#settleUnproven(true)
     if (this.#expected < proven) {
       await this.#addHole(this.#expected, proven, this.#gapReason(this.#expected, proven))
       this.#expected = proven

@@ -1,0 +1,135 @@
+/**
+ * Seeded lives of a log: bursts of appends, truncations, restarts, failing calls, and in the middle
+ * of it the power goes. After each boot: every acknowledged row above the chain's end is there, at
+ * its offset, no row is there that nobody appended, and no hole tells of acknowledged rows.
+ * WAL_SEED replays one; WAL_RUNS sets how many.
+ */
+import assert from 'node:assert/strict'
+import type { Buffer } from 'node:buffer'
+import { test } from 'node:test'
+
+import { FaultFileSystem, randomSource } from '@tributary/common/testing/fault-file-system'
+import type { FaultOperation } from '@tributary/common/testing/fault-file-system'
+
+import type { WalSync } from '../../src/wal/wal-options.ts'
+import type { Wal } from '../../src/wal/wal.ts'
+import { payloadOf, replay, walOptions } from './log-fixture.ts'
+
+const FAILING = ['open', 'write', 'datasync', 'truncate', 'unlink', 'syncDirectory'] as const
+const CODES = ['EIO', 'ENOSPC'] as const
+
+/** What a client and the chain know, over all lives of the log. */
+class Life {
+  readonly random: () => number
+  readonly acknowledged = new Map<bigint, Buffer>()
+  /** Every payload ever handed in, by its content: an unacknowledged one may come back too. */
+  readonly submitted = new Set<string>()
+  chainEnd = 0n
+  number = 0
+  readonly sync: WalSync
+
+  constructor(seed: number) {
+    this.random = randomSource(seed)
+    this.sync = this.random() < 0.8 ? 'group' : 'always'
+  }
+
+  below(bound: number): number {
+    return Math.floor(this.random() * bound)
+  }
+
+  async boot(fs: FaultFileSystem): Promise<Wal> {
+    const unflushed = (from: bigint) =>
+      [...this.acknowledged]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .filter(([offset]) => offset >= from && offset >= this.chainEnd)
+        .map(([offset, payload]) => ({ offset, payload }))
+    const options = walOptions(fs, { unflushed, segmentBytesMax: 6000, sync: this.sync })
+    const { wal, frames, holes } = await replay(options, this.chainEnd)
+    for (const [offset, payload] of this.acknowledged) {
+      if (offset < this.chainEnd) continue
+      assert.deepEqual(frames.get(offset), payload, `row ${offset} is lost`)
+    }
+    for (const [offset, payload] of frames) {
+      assert.ok(this.submitted.has(payload.toString('hex')), `row ${offset} is nobody's`)
+      // the ingester holds from now on what the log gave
+      this.acknowledged.set(offset, payload)
+    }
+    for (const { start, end, reason } of holes) {
+      assert.equal(reason, 'wal_unacknowledged')
+      for (let offset = start; offset < end; offset++) assert.ok(!frames.has(offset))
+    }
+    return wal
+  }
+
+  /** Appends without waiting; what is acknowledged before the power goes counts. */
+  append(wal: Wal, isOn: () => boolean): void {
+    const payload = payloadOf(this.number++, 10 + this.below(1500))
+    this.submitted.add(payload.toString('hex'))
+    wal.append(payload).then(
+      (offset) => {
+        if (isOn()) this.acknowledged.set(offset, payload)
+      },
+      () => undefined,
+    )
+  }
+
+  async truncate(wal: Wal): Promise<void> {
+    const end = this.chainEnd + BigInt(this.below(Number(wal.nextOffset - this.chainEnd) + 1))
+    for (let offset = this.chainEnd; offset < end; offset++) {
+      // commits only hold what was acknowledged or given up
+      if (!this.acknowledged.has(offset)) return
+    }
+    this.chainEnd = end
+    await wal.truncate(end).catch(() => undefined)
+  }
+}
+
+async function runLife(seed: number): Promise<void> {
+  const life = new Life(seed)
+  let fs = new FaultFileSystem(seed)
+  if (life.random() < 0.3) fs.shortWriteChance = 0.5
+  for (let boot = 0; boot < 4; boot++) {
+    const wal = await life.boot(fs)
+    let isOn = true
+    if (life.random() < 0.5) {
+      const operation: FaultOperation = FAILING[life.below(FAILING.length)]!
+      const code = CODES[life.below(CODES.length)]!
+      fs.inject({
+        operation,
+        code,
+        nth: 1 + life.below(6),
+        times: 1 + life.below(3),
+        partialBytes: life.below(900),
+      })
+    }
+    const steps = life.below(12)
+    for (let step = 0; step < steps; step++) {
+      for (let count = life.below(6); count >= 0; count--) life.append(wal, () => isOn)
+      for (let turn = life.below(12); turn > 0; turn--) await nextTurn()
+      if (life.random() < 0.15) await life.truncate(wal)
+    }
+    if (life.random() < 0.15) await wal.close().catch(() => undefined)
+    const survivalChance = [0, 0.3, 0.7, 1][life.below(4)]
+    fs = fs.losePower(survivalChance)
+    isOn = false
+  }
+  await life.boot(fs)
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve)
+  })
+}
+
+test('1,000 power losses cost no acknowledged row', async () => {
+  const only = process.env['WAL_SEED']
+  const first = only === undefined ? 1 : Number(only)
+  // each life loses its power four times
+  const runs = only === undefined ? Number(process.env['WAL_RUNS'] ?? 250) : 1
+  for (let seed = first; seed < first + runs; seed++) {
+    await runLife(seed).catch((error: unknown) => {
+      throw new Error(`WAL_SEED=${seed}`, { cause: error })
+    })
+  }
+})
