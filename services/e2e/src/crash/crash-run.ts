@@ -104,7 +104,7 @@ async function runCycle(
   point: string | undefined,
   random: SeededRandom,
 ): Promise<string> {
-  const hit = 1 + random.integer(4)
+  const hit = 1 + random.below(4)
   const isAtStart = point === 'wal:recover' || point === 'ingester:recovered'
   const failpoints = point && `${point}=exit@${String(isAtStart ? 1 : hit)}`
   let standalone: StandaloneProcess
@@ -124,7 +124,7 @@ async function runCycle(
     () => {
       void standalone.kill()
     },
-    point === undefined ? 20 + random.integer(RUN_MS_MAX) : RUN_MS_MAX * 2,
+    point === undefined ? 20 + random.below(RUN_MS_MAX) : RUN_MS_MAX * 2,
   )
   const started = performance.now()
   await standalone.exited
