@@ -4,7 +4,7 @@ import { AppError } from '@tributary/common/errors'
 
 import { ExitStatus } from '../command.ts'
 import type { Command } from '../command.ts'
-import { formatLine, formatReport } from '../conformance/conformance-report.ts'
+import { formatReport } from '../conformance/conformance-report.ts'
 import { runConformance } from '../conformance/run-conformance.ts'
 import type { Terminal } from '../terminal.ts'
 

@@ -48,6 +48,14 @@ async function runInspect(args: readonly string[], terminal: Terminal): Promise<
       { details: { path } },
     )
   }
-  for await (const part of REPORTS[kind](path)) await writeText(terminal.out, part)
+  try {
+    for await (const part of REPORTS[kind](path)) await writeText(terminal.out, part)
+  } catch (error) {
+    if (error instanceof AppError) throw error
+    throw new AppError('invalid_file', `file begins like ${kind} but cannot be read`, {
+      cause: error,
+      details: { path },
+    })
+  }
   return ExitStatus.ok
 }

@@ -52,8 +52,9 @@ export const queryCommand: Command = {
   synopsis: '[flags] SQL',
   description:
     'Runs SQL (DuckDB) over the files that the commits name: views logs, spans and metrics, late\n' +
-    'rows included; column tenant says whose. Rows that are not flushed yet are not seen: run\n' +
-    'tributary flush first.',
+    'rows included; column tenant says whose. Where tenants differ in the type of a column, DuckDB\n' +
+    'casts it: --tenant keeps it exact. Rows that are not flushed yet are not seen: run tributary\n' +
+    'flush first.',
   sections: [
     { title: 'Query', table: querySettings },
     { title: 'Store', table: storeLocationSettings },

@@ -3,14 +3,12 @@ import { readFile } from 'node:fs/promises'
 import { decodeEnvelope } from '@tributary/common/columnar/envelope'
 import { openBatch } from '@tributary/common/columnar/batch-view'
 import type { BatchView } from '@tributary/common/columnar/batch-view'
-import { decodeChunkSidecar } from '@tributary/common/commit/chunk-sidecar'
+import { parseSidecar } from '@tributary/common/commit/chunk-sidecar'
 import { countsProblem, parseCommitRecord } from '@tributary/common/commit/commit-record'
 import type { CommitRecord } from '@tributary/common/commit/commit-record'
 import { signalName } from '@tributary/common/signal'
 
 import { factsText, nanosText, sectionText, sizeText } from './report-text.ts'
-
-const HASH_BYTES = 16
 
 /** The commit, where the JSON is one; any other JSON indented. */
 export async function* jsonReport(path: string): AsyncGenerator<string> {
@@ -59,16 +57,14 @@ function* commitTexts(path: string, commit: CommitRecord): Generator<string> {
 
 /** The range of the commit that a sidecar belongs to, and its chunk hashes. */
 export async function* sidecarReport(path: string): AsyncGenerator<string> {
-  const sidecar = decodeChunkSidecar(await readFile(path))
+  const sidecar = parseSidecar(await readFile(path))
   yield factsText(`Chunk hashes ${path}`, {
     start: sidecar.start,
     'end (next)': sidecar.end,
-    chunks: sidecar.appendUnixMs.length,
+    chunks: sidecar.chunks.length,
   })
-  const rows = Array.from(sidecar.appendUnixMs, (appendUnixMs, index) => [
-    Buffer.from(sidecar.hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES)).toString(
-      'hex',
-    ),
+  const rows = sidecar.chunks.map(({ hash, appendUnixMs }) => [
+    Buffer.from(hash).toString('hex'),
     new Date(appendUnixMs).toISOString(),
   ])
   yield `\n${sectionText('Chunks', ['hash', 'appended'], rows)}`
