@@ -1,0 +1,23 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+
+import { standaloneSettings } from '@tributary/common/config/settings'
+
+import { filesEndingWith, readText } from './source-tree.ts'
+
+describe('settings', () => {
+  it('are all read by some source: a flag without effect is a lie', () => {
+    const text = filesEndingWith('.ts')
+      .filter(({ path }) => /^services\/(router|ingester|standalone|cli)\/src\//.test(path))
+      .map((file) => file.text)
+      .concat(
+        readText('services/common/src/config/settings.ts').split('function objectStoreUrl')[1] ??
+          '',
+      )
+      .join('\n')
+    const idle = Object.keys(standaloneSettings).filter(
+      (key) => !new RegExp(`\\b${key}\\b`).test(text),
+    )
+    assert.deepEqual(idle, [])
+  })
+})
