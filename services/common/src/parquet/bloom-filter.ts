@@ -17,6 +17,7 @@ import {
   BloomFilterHash,
   BloomFilterHeader,
   type ColumnMetaData,
+  filled,
   int64,
   serializeThrift,
   SplitBlockAlgorithm,
@@ -155,7 +156,7 @@ export class BloomFilterWriter {
 
   write(sink: ByteSink): void {
     const header = serializeThrift(
-      new BloomFilterHeader({
+      filled(new BloomFilterHeader(), {
         numBytes: this.#filter.length,
         algorithm: new BloomFilterAlgorithm({ BLOCK: new SplitBlockAlgorithm() }),
         hash: new BloomFilterHash({ XXHASH: new XxHash() }),

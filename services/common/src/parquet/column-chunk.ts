@@ -14,6 +14,7 @@ import {
   DataPageHeader,
   DictionaryPageHeader,
   Encoding,
+  filled,
   int64,
   PageEncodingStats,
   PageHeader,
@@ -86,7 +87,7 @@ export function writeColumnChunk(
     row = rowTo
     valueFrom = valueTo
   }
-  const metaData = new ColumnMetaData({
+  const metaData = filled(new ColumnMetaData(), {
     type: Type[leaf.field.physical],
     encodings: chunkEncodings(pagesByEncoding, leaf, values),
     path_in_schema: [...leaf.path],
@@ -170,12 +171,12 @@ function ownBytes(bytes: Uint8Array, codec: CompressionCodec, candidates: number
 /** Returns the header's size, which counts as uncompressed bytes of the chunk. */
 function writeDataPage(data: DataPage, slots: number, sink: ByteSink): number {
   const header = serializeThrift(
-    new PageHeader({
+    filled(new PageHeader(), {
       type: PageType.DATA_PAGE,
       uncompressed_page_size: data.uncompressedBytes,
       compressed_page_size: data.compressed.length,
       crc: crc32(data.compressed) | 0,
-      data_page_header: new DataPageHeader({
+      data_page_header: filled(new DataPageHeader(), {
         num_values: slots,
         encoding: data.encoding,
         definition_level_encoding: Encoding.RLE,
@@ -195,12 +196,12 @@ function writeDictionaryPage(
 ): number {
   const compressed = compressor.compress(dictionary.bytes)
   const header = serializeThrift(
-    new PageHeader({
+    filled(new PageHeader(), {
       type: PageType.DICTIONARY_PAGE,
       uncompressed_page_size: dictionary.bytes.length,
       compressed_page_size: compressed.length,
       crc: crc32(compressed) | 0,
-      dictionary_page_header: new DictionaryPageHeader({
+      dictionary_page_header: filled(new DictionaryPageHeader(), {
         num_values: dictionary.entryCount,
         encoding: Encoding.PLAIN,
       }),
@@ -226,14 +227,13 @@ function encodingStats(
   pages: ReadonlyMap<Encoding, number>,
   values: ChunkValues,
 ): PageEncodingStats[] {
-  const stats = [...pages].map(
-    ([encoding, count]) =>
-      new PageEncodingStats({ page_type: PageType.DATA_PAGE, encoding, count }),
+  const stats = [...pages].map(([encoding, count]) =>
+    filled(new PageEncodingStats(), { page_type: PageType.DATA_PAGE, encoding, count }),
   )
   if (values.dictionary !== undefined) {
     const encoding = Encoding.PLAIN
     stats.unshift(
-      new PageEncodingStats({ page_type: PageType.DICTIONARY_PAGE, encoding, count: 1 }),
+      filled(new PageEncodingStats(), { page_type: PageType.DICTIONARY_PAGE, encoding, count: 1 }),
     )
   }
   return stats

@@ -46,7 +46,7 @@ export function takeEntries(
     const start = offsets[used[i]!]!
     const length = takenOffsets[i + 1]! - takenOffsets[i]!
     const at = takenOffsets[i]!
-    if (length > 48) taken.set(data.subarray(start, start + length), at)
+    if (length >= 512) taken.set(data.subarray(start, start + length), at)
     else for (let j = 0; j < length; j++) taken[at + j] = data[start + j]!
   }
   return { data: taken, offsets: takenOffsets, count }

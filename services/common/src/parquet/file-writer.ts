@@ -22,6 +22,7 @@ import {
   ColumnChunk,
   ColumnOrder,
   FileMetaData,
+  filled,
   int64,
   KeyValue,
   RowGroup,
@@ -147,7 +148,7 @@ export class ParquetFileWriter {
     const chunkBytes = this.#sink.position - this.#groupStart
     for (const bloom of this.#blooms) bloom.write(this.#sink)
     this.#blooms = []
-    const rowGroup = new RowGroup({
+    const rowGroup = filled(new RowGroup(), {
       columns: this.#groupChunks,
       total_byte_size: int64(this.#groupUncompressedBytes),
       num_rows: int64(rowCount),
@@ -166,7 +167,7 @@ export class ParquetFileWriter {
     assert(this.#rowCount < 0, 'the last row group is finished')
     this.#writeIndexes()
     const footer = serializeThrift(
-      new FileMetaData({
+      filled(new FileMetaData(), {
         version: FORMAT_VERSION,
         schema: schemaElements(this.#fields),
         num_rows: int64(this.#rows),
@@ -195,7 +196,7 @@ export class ParquetFileWriter {
       this.#chunkOptions,
       this.#sink,
     )
-    const chunk = new ColumnChunk({ file_offset: int64(0), meta_data: written.metaData })
+    const chunk = filled(new ColumnChunk(), { file_offset: int64(0), meta_data: written.metaData })
     if (leaf.field.bloom === true && column.count > 0) {
       this.#blooms.push(
         new BloomFilterWriter(values.bloomInput(), values.distinctCount, written.metaData),

@@ -6,6 +6,7 @@ import {
   binary,
   BoundaryOrder,
   ColumnIndex,
+  filled,
   int64,
   OffsetIndex,
   PageLocation,
@@ -41,15 +42,14 @@ export class PageIndex {
   }
 
   offsetIndex(): OffsetIndex {
-    const page_locations = this.#pages.map(
-      (page) =>
-        new PageLocation({
-          offset: int64(page.offset),
-          compressed_page_size: page.bytes,
-          first_row_index: int64(page.firstRow),
-        }),
+    const page_locations = this.#pages.map((page) =>
+      filled(new PageLocation(), {
+        offset: int64(page.offset),
+        compressed_page_size: page.bytes,
+        first_row_index: int64(page.firstRow),
+      }),
     )
-    return new OffsetIndex({ page_locations })
+    return filled(new OffsetIndex(), { page_locations })
   }
 
   /** Undefined where bounds can't be stated for every page that holds values. */
@@ -64,7 +64,7 @@ export class PageIndex {
       mins.push(bounds === undefined ? NOTHING : this.#cutMin(bounds.min).bytes)
       maxs.push(max)
     }
-    return new ColumnIndex({
+    return filled(new ColumnIndex(), {
       null_pages: this.#pages.map((page) => page.bounds === undefined),
       min_values: mins.map(binary),
       max_values: maxs.map(binary),
@@ -75,7 +75,7 @@ export class PageIndex {
 
   statistics(nullCount: number): Statistics {
     const values = this.#values
-    const statistics = new Statistics({ null_count: int64(nullCount) })
+    const statistics = filled(new Statistics(), { null_count: int64(nullCount) })
     if (values.distinctCount !== undefined) {
       statistics.distinct_count = int64(values.distinctCount)
     }

@@ -224,8 +224,8 @@ export function appendByteArrays(
   page.length = copyByteArrays(page.bytes, page.view, start, data, offsets, from, to)
 }
 
-/** Below this a loop is faster than a call into the engine's copy. */
-const COPY_LOOP_BYTES_MAX = 48
+/** From here on the engine's copy is worth its call and the object that names the range. */
+const COPY_CALL_BYTES_MIN = 512
 
 function copyByteArrays(
   bytes: Uint8Array,
@@ -236,18 +236,22 @@ function copyByteArrays(
   from: number,
   to: number,
 ): number {
+  const source = new DataView(data.buffer, data.byteOffset, data.byteLength)
   let at = start
   for (let i = from; i < to; i++) {
-    const begin = offsets[i]!
     const end = offsets[i + 1]!
+    let begin = offsets[i]!
     view.setInt32(at, end - begin, true)
     at += 4
-    if (end - begin <= COPY_LOOP_BYTES_MAX) {
-      for (let j = begin; j < end; j++) bytes[at++] = data[j]!
-    } else {
+    if (end - begin >= COPY_CALL_BYTES_MIN) {
       bytes.set(data.subarray(begin, end), at)
       at += end - begin
+      continue
     }
+    for (; begin + 4 <= end; begin += 4, at += 4) {
+      view.setInt32(at, source.getInt32(begin, true), true)
+    }
+    for (; begin < end; begin++) bytes[at++] = data[begin]!
   }
   return at
 }

@@ -76,6 +76,14 @@ export function serializeThrift(struct: object): Uint8Array {
 }
 
 /**
+ * Sets fields of a blank structure. The generated constructors copy nested structures, so what is
+ * learnt later (index positions, bloom filters) would never reach the footer.
+ */
+export function filled<T extends object>(blank: T, fields: Partial<T>): T {
+  return Object.assign(blank, fields)
+}
+
+/**
  * A count or position for an i64 field: the generated classes declare node-int64 objects, our
  * protocol takes safe integers.
  */

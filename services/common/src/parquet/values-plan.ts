@@ -83,7 +83,7 @@ function planDouble(values: Float64Array): ChunkValues {
 
 function paysForFixed(numbered: NumberedValues, width: number): boolean {
   const values = numbered.ids.length
-  return 2 * dictionaryBytes(numbered.count, values, width * numbered.count) <= width * values
+  return 2 * dictionaryBytes(numbered.count, numbered.ids, width * numbered.count) <= width * values
 }
 
 /** Also below what a delta encoding takes: times are often few, rising and close. */
@@ -96,11 +96,22 @@ function paysForInts(numbered: NumberedValues, words: Int32Array, width: 4 | 8):
   if (width === 4) writeDeltaInt32(sample, words, 0, sampled)
   else writeDeltaInt64(sample, words, 0, sampled)
   const deltaBytes = (sample.length * values) / sampled
-  return dictionaryBytes(numbered.count, values, width * numbered.count) < deltaBytes
+  return dictionaryBytes(numbered.count, numbered.ids, width * numbered.count) < deltaBytes
 }
 
-function dictionaryBytes(entries: number, values: number, entryBytes: number): number {
-  return entryBytes + (values * bitWidthOf(Math.max(0, entries - 1))) / 8
+/** Entries, and ids either packed or as runs. */
+function dictionaryBytes(entries: number, ids: Int32Array, entryBytes: number): number {
+  const bitWidth = bitWidthOf(Math.max(0, entries - 1))
+  return entryBytes + Math.min((ids.length * bitWidth) / 8, RUN_BYTES * countRuns(ids))
+}
+
+/** A run's header and id, about. */
+const RUN_BYTES = 4
+
+function countRuns(ids: Int32Array): number {
+  let runs = 1
+  for (let i = 1; i < ids.length; i++) if (ids[i] !== ids[i - 1]) runs++
+  return runs
 }
 
 function firstsOf(words: Int32Array, wordsPerValue: 1 | 2, numbered: NumberedValues): UsedEntries {
@@ -120,18 +131,18 @@ function planByteArrays(data: Uint8Array, offsets: Int32Array, count: number): C
   const numbered = numberByteArrays(data, offsets, count)
   if (numbered !== undefined) {
     const entries = takeEntries({ data, offsets }, numbered.firsts, numbered.count)
-    if (paysForByteArrays(entries, count, offsets[count]! - offsets[0]!)) {
+    if (paysForByteArrays(entries, numbered.ids, offsets[count]! - offsets[0]!)) {
       return new DictionaryValues('BYTE_ARRAY', entries, numbered.ids)
     }
   }
   return new PlainByteArrayValues(data, offsets, count)
 }
 
-function paysForByteArrays(entries: UsedEntries, values: number, valueBytes: number): boolean {
+function paysForByteArrays(entries: UsedEntries, ids: Int32Array, valueBytes: number): boolean {
   const entryBytes = entries.data.length + 4 * entries.count
   return (
-    2 * entries.count <= values + 1 &&
-    dictionaryBytes(entries.count, values, entryBytes) <= valueBytes + 4 * values
+    2 * entries.count <= ids.length + 1 &&
+    dictionaryBytes(entries.count, ids, entryBytes) <= valueBytes + 4 * ids.length
   )
 }
 
@@ -147,7 +158,7 @@ function planDictionary(
   const usedCount = renumber(ids, numbered, new Int32Array(entryCount), used)
   if (physical === 'BYTE_ARRAY') {
     const entries = takeEntries(dictionary, used, usedCount)
-    if (paysForByteArrays(entries, ids.length, bytesBehind(dictionary, ids))) {
+    if (paysForByteArrays(entries, numbered, bytesBehind(dictionary, ids))) {
       return new DictionaryValues(physical, entries, numbered)
     }
     const gathered = takeEntries(dictionary, ids, ids.length)
