@@ -42,10 +42,10 @@ export interface SchemaPlan {
 
 /** Longest prefix and type suffix of a column name around the longest attribute key, generously. */
 const NAME_BYTES_MAX = 8 * 1024
-/** 256 schemas of a usual 3 KiB are 1 MiB of keys and a few MiB of plans. */
+/** 256 schemas of a usual 3 KiB are 1 MiB of keys and a few MiB of plans; at worst 15 MiB. */
 const SCHEMAS_MAX = 256
-/** A wider schema costs more to look up than it saves: it is read each time. */
-const SCHEMA_BYTES_CACHED_MAX = 64 * 1024
+/** A schema of more than some 200 columns is rare and is read each time, 0.5 us a column. */
+const SCHEMA_BYTES_CACHED_MAX = 16 * 1024
 
 const cachedPlans = new Map<string, SchemaPlan>()
 

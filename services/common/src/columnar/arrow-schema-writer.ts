@@ -1,7 +1,8 @@
 /**
  * Writes the schema message of a batch. Types, dictionary encodings' index types and vtables are
  * stored once and shared by all fields: a small batch is mostly schema. Messages are kept per schema.
- * Invariant: the cache holds at most SCHEMAS_MAX messages and starts over when it is full.
+ * Invariant: the cache holds at most SCHEMAS_MAX messages of SCHEMA_BYTES_CACHED_MAX each and starts
+ * over when it is full.
  */
 import {
   ALIGNMENT_BYTES,
@@ -22,8 +23,10 @@ export interface FieldPlan {
   readonly indexBytes: 0 | 1 | 2 | 4
 }
 
-/** 256 messages of a usual 3 KiB with their keys: about 1 MiB. */
+/** 256 messages of a usual 3 KiB with their keys: about 1 MiB, at worst 8 MiB. */
 const SCHEMAS_MAX = 256
+/** A schema of more than some 200 columns is rare and is built each time, 1 us a column. */
+const SCHEMA_BYTES_CACHED_MAX = 16 * 1024
 
 const cachedMessages = new Map<string, Uint8Array>()
 
@@ -37,6 +40,7 @@ export function schemaMessage(fields: readonly FieldPlan[]): Uint8Array {
   const cached = cachedMessages.get(key)
   if (cached !== undefined) return cached
   const message = buildSchemaMessage(fields)
+  if (message.byteLength > SCHEMA_BYTES_CACHED_MAX) return message
   if (cachedMessages.size >= SCHEMAS_MAX) cachedMessages.clear()
   cachedMessages.set(key, message)
   return message
