@@ -5,7 +5,7 @@
  * State: each message remembers which member followed which, and each field how long its length
  * was; both only guess, so what they hold never changes the output.
  */
-import type { SignalName } from '../signal.ts'
+import { Signal } from '../signal.ts'
 
 /** How a member's value stands in JSON and goes to protobuf. */
 export const FieldKind = {
@@ -53,6 +53,8 @@ export class TranscoderField {
   /** Numbers that stand together in one length-delimited field. */
   readonly isPacked: boolean
   readonly isOneof: boolean
+  /** Whether a default (0, empty) differs from an absent member; others are left out. */
+  readonly keepsDefault: boolean
   /** Wire tag as a varint of two bytes at most. */
   readonly tag: number
   readonly message: TranscoderMessage | undefined
@@ -69,6 +71,7 @@ export class TranscoderField {
     this.kind = definition.kind
     this.isRepeated = definition.isRepeated ?? false
     this.isOneof = definition.isOneof ?? false
+    this.keepsDefault = definition.keepsDefault ?? (this.isOneof || this.isRepeated)
     this.message = definition.message
     this.enumNames = definition.enumNames ?? []
     const wireType = WIRE_TYPES[definition.kind]
@@ -82,6 +85,7 @@ interface FieldDefinition {
   readonly kind: FieldKind
   readonly isRepeated?: boolean
   readonly isOneof?: boolean
+  readonly keepsDefault?: boolean
   readonly message?: TranscoderMessage
   readonly enumNames?: readonly string[]
 }
@@ -126,6 +130,7 @@ const one = (id: number, message: TranscoderMessage): FieldDefinition => ({
   id,
   kind: FieldKind.message,
   message,
+  keepsDefault: true,
 })
 const many = (id: number, message: TranscoderMessage): FieldDefinition => ({
   ...one(id, message),
@@ -133,6 +138,10 @@ const many = (id: number, message: TranscoderMessage): FieldDefinition => ({
 })
 const list = (definition: FieldDefinition): FieldDefinition => ({ ...definition, isRepeated: true })
 const member = (definition: FieldDefinition): FieldDefinition => ({ ...definition, isOneof: true })
+const optional = (definition: FieldDefinition): FieldDefinition => ({
+  ...definition,
+  keepsDefault: true,
+})
 const enumOf = (id: number, enumNames: readonly string[]): FieldDefinition => ({
   id,
   kind: FieldKind.enum,
@@ -155,7 +164,8 @@ const anyValue = new TranscoderMessage('AnyValue')
 const keyValue = new TranscoderMessage('KeyValue')
 const arrayValue = new TranscoderMessage('ArrayValue')
 const kvlistValue = new TranscoderMessage('KeyValueList')
-keyValue.define({ key: string(1), value: one(2, anyValue) })
+// a KeyValue without a value and one with an empty value are the same
+keyValue.define({ key: string(1), value: { ...one(2, anyValue), keepsDefault: false } })
 arrayValue.define({ values: many(1, anyValue) })
 kvlistValue.define({ values: many(1, keyValue) })
 anyValue.define({
@@ -267,13 +277,13 @@ histogramPoint.define({
   startTimeUnixNano: fixed64(2),
   timeUnixNano: fixed64(3),
   count: fixed64(4),
-  sum: double(5),
+  sum: optional(double(5)),
   bucketCounts: list(fixed64(6)),
   explicitBounds: list(double(7)),
   exemplars: many(8, exemplar),
   flags: uint32(10),
-  min: double(11),
-  max: double(12),
+  min: optional(double(11)),
+  max: optional(double(12)),
 })
 const buckets = new TranscoderMessage('Buckets')
 buckets.define({
@@ -286,15 +296,15 @@ exponentialPoint.define({
   startTimeUnixNano: fixed64(2),
   timeUnixNano: fixed64(3),
   count: fixed64(4),
-  sum: double(5),
+  sum: optional(double(5)),
   scale: scalar(6, FieldKind.sint32),
   zeroCount: fixed64(7),
   positive: one(8, buckets),
   negative: one(9, buckets),
   flags: uint32(10),
   exemplars: many(11, exemplar),
-  min: double(12),
-  max: double(13),
+  min: optional(double(12)),
+  max: optional(double(13)),
   zeroThreshold: double(14),
 })
 const quantile = new TranscoderMessage('ValueAtQuantile')
@@ -366,8 +376,8 @@ function request(
 }
 
 /** The export request of a signal. */
-export const REQUEST_MESSAGES: Readonly<Record<SignalName, TranscoderMessage>> = {
-  logs: request(['resourceLogs', 'scopeLogs', 'logRecords'], logRecord),
-  spans: request(['resourceSpans', 'scopeSpans', 'spans'], span),
-  metrics: request(['resourceMetrics', 'scopeMetrics', 'metrics'], metric),
+export const REQUEST_MESSAGES: Readonly<Record<Signal, TranscoderMessage>> = {
+  [Signal.logs]: request(['resourceLogs', 'scopeLogs', 'logRecords'], logRecord),
+  [Signal.spans]: request(['resourceSpans', 'scopeSpans', 'spans'], span),
+  [Signal.metrics]: request(['resourceMetrics', 'scopeMetrics', 'metrics'], metric),
 }

@@ -11,7 +11,7 @@
  */
 import { AppError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
-import type { SignalName } from '../signal.ts'
+import type { Signal } from '../signal.ts'
 import {
   CLOSE_BRACE,
   CLOSE_BRACKET,
@@ -47,7 +47,7 @@ const SLICE_BYTES = 256 * 1024
  * @throws AppError malformed_body, with the path and byte offset of the problem
  */
 export function transcodeJson(
-  signal: SignalName,
+  signal: Signal,
   body: Uint8Array,
   options: TranscodeOptions = {},
 ): Uint8Array {
@@ -58,13 +58,28 @@ export function transcodeJson(
 
 /** The same in slices: stops between items after about `sliceBytes`, so that others may run. */
 export function* transcodeJsonInSlices(
-  signal: SignalName,
+  signal: Signal,
   body: Uint8Array,
   options: TranscodeOptions = {},
 ): Generator<undefined, Uint8Array> {
   const transcoder = new JsonTranscoder(body, options)
   yield* transcoder.transcodeRequestInSlices(REQUEST_MESSAGES[signal])
   return transcoder.finish()
+}
+
+/** The same for large bodies: calls `pause` between slices. */
+export async function transcodeLargeJson(
+  signal: Signal,
+  body: Uint8Array,
+  pause: () => Promise<unknown>,
+  options: TranscodeOptions = {},
+): Promise<Uint8Array> {
+  const slices = transcodeJsonInSlices(signal, body, options)
+  for (;;) {
+    const slice = slices.next()
+    if (slice.done === true) return slice.value
+    await pause()
+  }
 }
 
 class JsonTranscoder {
@@ -256,8 +271,12 @@ class JsonTranscoder {
 
   #fieldValue(field: TranscoderField, depth: number): void {
     if (!field.isRepeated) {
-      this.#out.writeVarint(field.tag)
+      const out = this.#out
+      const start = out.length
+      out.writeVarint(field.tag)
+      const contentStart = out.length
       this.#singular(field, depth + 1)
+      if (!field.keepsDefault && out.isZero(contentStart)) out.length = start
       return
     }
     if (!this.#opensArray(depth + 1)) return

@@ -29,6 +29,12 @@ export class OutputBuffer {
     return this.bytes.slice(0, this.length)
   }
 
+  /** Whether all bytes since `start` are 0: how protobuf writes every default value. */
+  isZero(start: number): boolean {
+    for (let at = start; at < this.length; at++) if (this.bytes[at] !== 0) return false
+    return true
+  }
+
   writeByte(byte: number): void {
     this.reserve(1)
     this.bytes[this.length++] = byte
