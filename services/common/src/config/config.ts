@@ -2,6 +2,9 @@
  * The door to the environment: files named config.ts are the only ones that may read it (a policy
  * test), so that every variable the product listens to can be found, listed and bounded.
  */
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /** The process environment, for a setting table to parse. */
@@ -27,4 +30,22 @@ export function logLevel(): string {
 /** TRIBUTARY_PYTHON: the interpreter that tests use as the foreign reader. */
 export function pythonPath(): string | undefined {
   return process.env['TRIBUTARY_PYTHON']
+}
+
+/** TRIBUTARY_S3_ENDPOINT, with the usual AWS_... variables: the S3 server that tests use. */
+export function testS3(): {
+  endpoint: string | undefined
+  accessKeyId: string | undefined
+  secretAccessKey: string | undefined
+} {
+  return {
+    endpoint: process.env['TRIBUTARY_S3_ENDPOINT'],
+    accessKeyId: process.env['AWS_ACCESS_KEY_ID'],
+    secretAccessKey: process.env['AWS_SECRET_ACCESS_KEY'],
+  }
+}
+
+/** XDG_CACHE_HOME, else ~/.cache: where tests keep the programs that they built. */
+export function cacheFolder(): string {
+  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'tributary')
 }

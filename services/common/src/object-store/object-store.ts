@@ -66,6 +66,8 @@ export interface ObjectStoreOptions {
   readonly region?: string
   /** `endpoint/bucket/key` instead of `bucket.endpoint/key`; default: true with an endpoint. */
   readonly forcePathStyle?: boolean
+  /** Of an S3 bucket; default: as every AWS tool finds them (environment, profile, instance). */
+  readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string }
   readonly logger: Logger
   /** What a file store runs on; tests inject faults. */
   readonly fs?: FileSystem

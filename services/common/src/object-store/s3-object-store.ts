@@ -24,6 +24,7 @@ import {
 import type { GetObjectCommandOutput } from '@aws-sdk/client-s3'
 import CircuitBreaker from 'opossum'
 
+import type { ErrorCode } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import type {
   GetOptions,
@@ -57,6 +58,7 @@ const SDK_ATTEMPTS_MAX = 4
 /** For what the SDK cannot repeat: streams, and answers cut short. */
 const ATTEMPTS_MAX = 3
 const CONFLICT_ATTEMPTS_MAX = 6
+const PASSING: readonly ErrorCode[] = ['store_unavailable', 'object_mismatch']
 const PAUSE_MS = 200
 const CONNECT_TIMEOUT_MS = 5000
 const IDLE_TIMEOUT_MS = 15_000
@@ -96,7 +98,7 @@ export class S3ObjectStore implements ObjectStore {
     this.#logger = options.logger
   }
 
-  /** Credentials come from the environment, as every AWS tool finds them. No request is sent. */
+  /** Sends no request: `probe` is the first. */
   static open(url: URL, options: ObjectStoreOptions): S3ObjectStore {
     if (url.hostname === '' || url.username !== '' || url.search !== '') {
       throw new AppError('invalid_config', 'object store is not s3://bucket/prefix', {
@@ -107,8 +109,10 @@ export class S3ObjectStore implements ObjectStore {
     const client = new S3Client({
       region,
       ...(endpoint === undefined ? {} : { endpoint }),
+      ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
       forcePathStyle: options.forcePathStyle ?? endpoint !== undefined,
       maxAttempts: SDK_ATTEMPTS_MAX,
+      logger: sdkLogger(options.logger),
       requestChecksumCalculation: 'WHEN_REQUIRED',
       requestHandler: {
         connectionTimeout: CONNECT_TIMEOUT_MS,
@@ -137,11 +141,7 @@ export class S3ObjectStore implements ObjectStore {
       await this.#client.send(withPayloadHash(command, sha256), callOptions())
     }
     await failpoint('store:before-put')
-    try {
-      await untilNoConflict(send)
-    } catch (error) {
-      throw s3Error(error, key)
-    }
+    await this.#retried(key, ['object_mismatch'], () => untilNoConflict(send))
     await failpoint('store:after-put')
   }
 
@@ -169,7 +169,7 @@ export class S3ObjectStore implements ObjectStore {
   async get(key: string, options: GetOptions = {}): Promise<Uint8Array> {
     const { range, bytesMax = GET_BYTES_MAX } = options
     if (range?.length === 0) return new Uint8Array(0)
-    return this.#retried(key, async () => {
+    return this.#retried(key, PASSING, async () => {
       const answer = await this.#open(key, range)
       if (answer === undefined) return new Uint8Array(0)
       const { body, bytes } = answer
@@ -180,7 +180,7 @@ export class S3ObjectStore implements ObjectStore {
   }
 
   async getToFile(key: string, path: string): Promise<void> {
-    await this.#retried(key, async () => {
+    await this.#retried(key, PASSING, async () => {
       const answer = await this.#open(key, undefined)
       if (answer === undefined) throw objectMissing(key)
       await pipeline(answer.body, createWriteStream(path))
@@ -265,7 +265,7 @@ export class S3ObjectStore implements ObjectStore {
 
   async #upload(name: string, file: FinishedFile): Promise<void> {
     const upload = file.bytes > SINGLE_PUT_BYTES_MAX ? uploadInParts : uploadWhole
-    await this.#retried(name, () =>
+    await this.#retried(name, PASSING, () =>
       upload(
         {
           client: this.#client,
@@ -303,14 +303,17 @@ export class S3ObjectStore implements ObjectStore {
   }
 
   /** Repeats what failed without an answer, or with a body that was cut or changed on its way. */
-  async #retried<Result>(key: string, call: () => Promise<Result>): Promise<Result> {
+  async #retried<Result>(
+    key: string,
+    codes: readonly ErrorCode[],
+    call: () => Promise<Result>,
+  ): Promise<Result> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await call()
       } catch (error) {
         const known = s3Error(error, key)
-        const isPassing = known.code === 'store_unavailable' || known.code === 'object_mismatch'
-        if (!isPassing || attempt === ATTEMPTS_MAX) throw known
+        if (!codes.includes(known.code) || attempt === ATTEMPTS_MAX) throw known
         await sleep(PAUSE_MS * 2 ** attempt * (0.5 + Math.random() / 2))
       }
     }
@@ -328,6 +331,14 @@ async function untilNoConflict(send: () => Promise<void>): Promise<void> {
       await sleep(PAUSE_MS * attempt * (0.5 + Math.random() / 2))
     }
   }
+}
+
+/** The SDK warns on the console of what we handle: failures are told once, by whoever gives up. */
+function sdkLogger(logger: Logger) {
+  const tell = (message: unknown) => {
+    logger.trace({ message }, 'S3 client')
+  }
+  return { trace: tell, debug: tell, info: tell, warn: tell, error: tell }
 }
 
 function callOptions(): { abortSignal: AbortSignal } {

@@ -156,8 +156,8 @@ describe('FileObjectStore on a failing disk', () => {
           assert.equal((error as { code?: string }).code, 'object_exists')
           assert.equal(operation, 'syncDirectory')
         })
-        fs.losePower()
-        assert.deepEqual(await (await open(fs)).get('commits/a'), bytes('1'))
+        const next = await open(fs.losePower())
+        assert.deepEqual(await next.get('commits/a'), bytes('1'))
       })
     }
   }
@@ -183,8 +183,7 @@ describe('FileObjectStore on a failing disk', () => {
       const second = await open(fs)
       await second.settle('commits/l/t/0/')
       const seen = await collect(second.list('commits/'))
-      fs.losePower()
-      const third = await open(fs)
+      const third = await open(fs.losePower())
       assert.deepEqual(await collect(third.list('commits/')), seen, `seed ${seed}`)
       assert.equal(await storeIdentity(third), id)
       assert.deepEqual(await third.get('commits/l/t/0/1.json'), bytes('one'))
@@ -202,8 +201,8 @@ describe('FileObjectStore on a failing disk', () => {
       await assert.rejects(other.put('commits/a', bytes('loser'), { onlyIfAbsent: true }), {
         code: 'object_exists',
       })
-      fs.losePower()
-      assert.deepEqual(await (await open(fs)).get('commits/a'), bytes('winner'), `seed ${seed}`)
+      const next = await open(fs.losePower())
+      assert.deepEqual(await next.get('commits/a'), bytes('winner'), `seed ${seed}`)
     }
   })
 
