@@ -13,7 +13,7 @@ const TABLE_SLOTS_MIN = 16
 
 export class ByteDictionary {
   size = 0
-  bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0)
+  bytes: Uint8Array = new Uint8Array(0)
   view: DataView = new DataView(this.bytes.buffer)
   /** Entry i is bytes[offsets[i], offsets[i + 1]). */
   offsets: Int32Array = new Int32Array(1)

@@ -1,0 +1,87 @@
+/**
+ * Resources and scopes: gathers the fields of a Resource* or Scope* message that are not its items
+ * and finds or makes their entry in the batch's dictionary. Entries are normalized, so bytes that
+ * equal one need no look at what is in them.
+ */
+import type { RunColumn } from '../columnar/run-column.ts'
+import { hashBytes } from '../columnar/byte-kernels.ts'
+import { LIMITS } from '../limits.ts'
+import { Reason, type DecodeTally } from './decode-tally.ts'
+import { isNormalMessage } from './message-check.ts'
+import type { MessageSchema } from './message-schema.ts'
+import { normalizeMessage } from './message-normalizer.ts'
+import { cursor, openSource, readLength, readTag, skipValue, viewOf } from './protobuf-cursor.ts'
+import { ProtobufWriter } from './protobuf-writer.ts'
+
+const CHILD_TAG = 0x0a
+const SCHEMA_URL_TAG = 0x1a
+
+/** Shared: used and done with within one call. */
+const gathered = new ProtobufWriter()
+
+/** What `internPart` returns for a part over the limits: its items are rejected. */
+export const REJECTED_PART = -1
+
+/** The dictionary id of the part in [start, end) of the source, whose rows begin at `row`. */
+export function internPart(
+  column: RunColumn,
+  schema: MessageSchema,
+  start: number,
+  end: number,
+  row: number,
+  tally: DecodeTally,
+): number {
+  gatherPart(start, end)
+  if (gathered.length > LIMITS.itemBytesMax) return REJECTED_PART
+  const part = gathered.written
+  const view = viewOf(part)
+  const hash = hashBytes(view, 0, part.length)
+  const known = column.entries.find(view, 0, part.length, hash)
+  if (known >= 0) return known
+  const valueCount = tally.valueCount
+  const isNormal = isNormalPart(schema, part, view, tally)
+  tally.valueCount = valueCount
+  if (isNormal) return column.entries.add(part, view, 0, part.length, hash, row)
+  const normalized = normalizeMessage(schema, part.slice(), cursor.baseOffset + start, tally)
+  tally.valueCount = valueCount
+  if (normalized.reason !== Reason.none) return REJECTED_PART
+  return internBytes(column, normalized.bytes, row)
+}
+
+/** The dictionary id of bytes that are known to be normal. */
+export function internBytes(column: RunColumn, bytes: Uint8Array, row: number): number {
+  const view = viewOf(bytes)
+  const hash = hashBytes(view, 0, bytes.length)
+  const known = column.entries.find(view, 0, bytes.length, hash)
+  return known >= 0 ? known : column.entries.add(bytes, view, 0, bytes.length, hash, row)
+}
+
+/** Writes all fields 1 and 3 in [start, end) to `gathered`, in their order there. */
+function gatherPart(start: number, end: number): void {
+  gathered.clear()
+  let at = start
+  while (at < end) {
+    at = readTag(at, end)
+    const tag = cursor.low >>> 0
+    if (tag !== CHILD_TAG && tag !== SCHEMA_URL_TAG) {
+      at = skipValue(tag, at, end)
+      continue
+    }
+    at = readLength(at, end)
+    gathered.bytesField(tag >>> 3, cursor.bytes.subarray(cursor.start, at))
+  }
+}
+
+function isNormalPart(
+  schema: MessageSchema,
+  part: Uint8Array,
+  view: DataView,
+  tally: DecodeTally,
+): boolean {
+  const outer = cursor.bytes
+  const outerView = cursor.view
+  openSource(part, view, cursor.baseOffset)
+  const isNormal = isNormalMessage(schema, 0, part.length, 0, tally)
+  openSource(outer, outerView, cursor.baseOffset)
+  return isNormal
+}

@@ -1,0 +1,71 @@
+/** A growing buffer of protobuf fields, for messages that are rewritten; not the hot path. */
+import { growBytes } from '../columnar/row-numbers.ts'
+
+export class ProtobufWriter {
+  #bytes: Uint8Array = new Uint8Array(256)
+  #length = 0
+
+  get length(): number {
+    return this.#length
+  }
+
+  /** What was written, as a view that later writes may overwrite. */
+  get written(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length)
+  }
+
+  clear(): void {
+    this.#length = 0
+  }
+
+  /** A copy of what was written. */
+  take(): Uint8Array {
+    return this.#bytes.slice(0, this.#length)
+  }
+
+  byte(value: number): void {
+    if (this.#length === this.#bytes.length) this.#bytes = growBytes(this.#bytes, this.#length + 1)
+    this.#bytes[this.#length++] = value
+  }
+
+  raw(bytes: Uint8Array): void {
+    const end = this.#length + bytes.length
+    if (end > this.#bytes.length) this.#bytes = growBytes(this.#bytes, end)
+    this.#bytes.set(bytes, this.#length)
+    this.#length = end
+  }
+
+  varint(value: number): void {
+    let rest = value >>> 0
+    while (rest >= 0x80) {
+      this.byte((rest & 0x7f) | 0x80)
+      rest >>>= 7
+    }
+    this.byte(rest)
+  }
+
+  varint64(lowBits: number, highBits: number): void {
+    let low = lowBits >>> 0
+    let high = highBits >>> 0
+    while (high !== 0 || low >= 0x80) {
+      this.byte((low & 0x7f) | 0x80)
+      low = ((low >>> 7) | (high << 25)) >>> 0
+      high >>>= 7
+    }
+    this.byte(low)
+  }
+
+  fixed32(value: number): void {
+    for (let shift = 0; shift < 32; shift += 8) this.byte((value >>> shift) & 0xff)
+  }
+
+  tag(number: number, wireType: number): void {
+    this.varint(number * 8 + wireType)
+  }
+
+  bytesField(number: number, bytes: Uint8Array): void {
+    this.tag(number, 2)
+    this.varint(bytes.length)
+    this.raw(bytes)
+  }
+}

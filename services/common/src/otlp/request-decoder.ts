@@ -1,0 +1,262 @@
+/**
+ * Walks an Export*ServiceRequest: resources, scopes, items, in wire order, into a batch. The walk
+ * can stop at any item boundary (`run` with a deadline) and go on later; all of its state is in the
+ * fields here, positions are offsets into the body. What an item means is the item decoders'
+ * business, chunks are the chunker's; undoing a bad request is the caller's (`BatchBuilder`
+ * savepoints, or batches of its own).
+ */
+import type { BatchBuilder } from '../columnar/batch-builder.ts'
+import { AppError } from '../errors.ts'
+import { LIMITS } from '../limits.ts'
+import { Signal } from '../signal.ts'
+import { Chunker, type ChunkContext } from './chunker.ts'
+import { DecodeTally, Reason } from './decode-tally.ts'
+import { decodeItem } from './item-decoder.ts'
+import { joinHalves, type TimeWindow } from './item-times.ts'
+import { RESOURCE_PART, SCOPE_PART } from './message-schema.ts'
+import { MetricWalk } from './metric-walk.ts'
+import { REJECTED_PART, internBytes, internPart } from './part-interner.ts'
+import { cursor, openSource, readLength, readTag, skipValue, viewOf } from './protobuf-cursor.ts'
+
+/** Field 1 of the request, field 2 of a Resource* and of a Scope* message. */
+const PART_TAG = 0x0a
+const CHILD_TAG = 0x12
+/** Items between two looks at the clock: at 1 us each far below a slice. */
+const ITEMS_PER_CLOCK_LOOK = 64
+
+export interface RequestContext {
+  readonly signal: Signal
+  readonly tenant: string
+  readonly body: Uint8Array
+  readonly window: TimeWindow
+  /** Now, in the clock of the deadlines given to `run`. */
+  readonly monotonicMs: () => number
+  /** Called after each chunk: the batch that takes the next one. */
+  readonly nextBatch: (current: BatchBuilder) => BatchBuilder
+}
+
+export class RequestDecoder implements ChunkContext {
+  readonly tally = new DecodeTally()
+  builder: BatchBuilder
+  resourceId = 0
+  scopeId = 0
+  readonly #context: RequestContext
+  readonly #view: DataView
+  readonly #chunker: Chunker
+  readonly #metric = new MetricWalk()
+  #at = 0
+  #partEnd = -1
+  #scopeEnd = -1
+  /** Why no item of the resource or scope at hand can be accepted. */
+  #partReason: Reason = Reason.none
+  #scopeReason: Reason = Reason.none
+  #itemsToClockLook = ITEMS_PER_CLOCK_LOOK
+
+  constructor(context: RequestContext, builder: BatchBuilder) {
+    this.#context = context
+    this.builder = builder
+    this.#view = viewOf(context.body)
+    this.#chunker = new Chunker(context.signal, context.tenant, context.body, this)
+  }
+
+  /** Decodes until the end (true) or, at an item boundary, past the deadline (false). */
+  run(deadlineMs: number): boolean {
+    const { body } = this.#context
+    openSource(body, this.#view, 0)
+    for (;;) {
+      if (this.#scopeEnd >= 0) {
+        if (!this.#runScope(deadlineMs)) return false
+        this.#endScope()
+      } else if (this.#partEnd >= 0) {
+        if (!this.#findScope()) this.#endPart()
+      } else if (!this.#findPart()) {
+        this.#noteTimes()
+        return true
+      }
+      if (deadlineMs !== Infinity && this.#isPast(deadlineMs)) return false
+    }
+  }
+
+  openMetric(): Uint8Array | undefined {
+    return this.#metric.openIdentity()
+  }
+
+  /** Goes to the next Resource* message of the request. */
+  #findPart(): boolean {
+    const end = this.#findField(this.#context.body.length, PART_TAG)
+    if (end < 0) return false
+    const start = cursor.start
+    const { resource, rowCount } = this.builder
+    this.resourceId = internPart(resource, RESOURCE_PART, start, end, rowCount, this.tally)
+    this.#partReason = this.resourceId === REJECTED_PART ? Reason.invalidResource : Reason.none
+    if (this.#partReason === Reason.none) resource.start(rowCount, this.resourceId)
+    this.#partEnd = end
+    this.#at = start
+    return true
+  }
+
+  /** Goes to the next Scope* message of the part. */
+  #findScope(): boolean {
+    const end = this.#findField(this.#partEnd, CHILD_TAG)
+    if (end < 0) return false
+    const start = cursor.start
+    const { scope, rowCount } = this.builder
+    this.#scopeReason = this.#partReason
+    if (this.#partReason === Reason.none) {
+      this.scopeId = internPart(scope, SCOPE_PART, start, end, rowCount, this.tally)
+      if (this.scopeId === REJECTED_PART) this.#scopeReason = Reason.invalidScope
+      else scope.start(rowCount, this.scopeId)
+    }
+    this.#scopeEnd = end
+    this.#at = start
+    return true
+  }
+
+  /** Finds a length-delimited field from #at on: its end, with its start in the cursor; or -1. */
+  #findField(end: number, wanted: number): number {
+    let at = this.#at
+    while (at < end) {
+      at = readTag(at, end)
+      const tag = cursor.low >>> 0
+      if (tag === wanted) {
+        this.#at = readLength(at, end)
+        return this.#at
+      }
+      at = skipValue(tag, at, end)
+    }
+    this.#at = at
+    return -1
+  }
+
+  #endScope(): void {
+    if (this.#scopeReason === Reason.none) this.#chunker.endScope()
+    this.builder.scope.truncateRows(this.builder.rowCount)
+    this.#at = this.#scopeEnd
+    this.#scopeEnd = -1
+  }
+
+  #endPart(): void {
+    if (this.#partReason === Reason.none) this.#cut()
+    this.builder.dropUnusedRuns()
+    this.#at = this.#partEnd
+    this.#partEnd = -1
+  }
+
+  #runScope(deadlineMs: number): boolean {
+    if (this.#context.signal === Signal.metrics) return this.#runMetrics(deadlineMs)
+    const end = this.#scopeEnd
+    const bytes = cursor.bytes
+    while (this.#at < end) {
+      const from = this.#at
+      let at = from + 1
+      if (bytes[from] !== CHILD_TAG) {
+        at = readTag(from, end)
+        if (cursor.low !== CHILD_TAG) {
+          this.#at = skipValue(cursor.low >>> 0, at, end)
+          continue
+        }
+      }
+      const stop = readLength(at, end)
+      this.#at = stop
+      this.#item(from, cursor.start, stop)
+      if (deadlineMs !== Infinity && this.#isPast(deadlineMs)) return false
+    }
+    return true
+  }
+
+  #runMetrics(deadlineMs: number): boolean {
+    const metric = this.#metric
+    const end = this.#scopeEnd
+    for (;;) {
+      if (!metric.isOpen) {
+        const from = this.#at
+        const stop = this.#findField(end, CHILD_TAG)
+        if (stop < 0) return true
+        metric.open(from, cursor.start, stop, this.#scopeReason, this.tally)
+      }
+      while (metric.nextPoint()) {
+        this.#item(metric.itemFrom, metric.pointStart, metric.pointEnd)
+        metric.hasItems = true
+        if (deadlineMs !== Infinity && this.#isPast(deadlineMs)) return false
+      }
+      if (this.#scopeReason === Reason.none && metric.hasItems) this.#chunker.extend(metric.end)
+      this.#at = metric.end
+      metric.close()
+    }
+  }
+
+  /** One item with its tag at `from` and its message in [start, end). */
+  #item(from: number, start: number, end: number): void {
+    const tally = this.tally
+    tally.itemCount += 1
+    if (tally.itemCount > LIMITS.itemsPerRequestMax) tooMany('items', LIMITS.itemsPerRequestMax)
+    if (this.#scopeReason !== Reason.none) {
+      tally.reject(this.#scopeReason, 1)
+      return
+    }
+    if (this.#chunker.mustCut(from, end)) this.#cut()
+    this.#chunker.add(from, end)
+    if (end - start > LIMITS.itemBytesMax) {
+      tally.reject(Reason.tooLarge, 1)
+      return
+    }
+    const { signal, window } = this.#context
+    const reason = decodeItem(this.builder, signal, start, end, window, tally, this.#metric)
+    if (tally.valueCount > LIMITS.valuesPerRequestMax) {
+      tooMany('values', LIMITS.valuesPerRequestMax)
+    }
+    if (reason !== Reason.none) {
+      tally.reject(reason, 1)
+      return
+    }
+    this.builder.rowCount += 1
+    tally.acceptTime()
+    if (!tally.isRemovable) this.#chunker.keep()
+  }
+
+  /** Ends the chunk at hand; the next may go to another batch. */
+  #cut(): void {
+    const old = this.builder
+    this.#chunker.cut()
+    const next = this.#context.nextBatch(old)
+    if (next === old) return
+    this.#noteTimes()
+    this.builder = next
+    const resource = entryOf(old, 'resource', this.resourceId)
+    this.resourceId = internBytes(next.resource, resource, next.rowCount)
+    next.resource.start(next.rowCount, this.resourceId)
+    if (this.#scopeEnd < 0) return
+    this.scopeId = internBytes(next.scope, entryOf(old, 'scope', this.scopeId), next.rowCount)
+    next.scope.start(next.rowCount, this.scopeId)
+  }
+
+  /** Gives the batch the range of times of the rows since the last call. */
+  #noteTimes(): void {
+    const { tally, builder } = this
+    if (!tally.hasTimes) return
+    const min = joinHalves(tally.minLow, tally.minHigh)
+    const max = joinHalves(tally.maxLow, tally.maxHigh)
+    const isFirst = builder.maxTimeUnixNano === 0n && builder.minTimeUnixNano === 0n
+    if (isFirst || min < builder.minTimeUnixNano) builder.minTimeUnixNano = min
+    if (isFirst || max > builder.maxTimeUnixNano) builder.maxTimeUnixNano = max
+    tally.resetTimes()
+  }
+
+  #isPast(deadlineMs: number): boolean {
+    this.#itemsToClockLook -= 1
+    if (this.#itemsToClockLook > 0) return false
+    this.#itemsToClockLook = ITEMS_PER_CLOCK_LOOK
+    return this.#context.monotonicMs() > deadlineMs
+  }
+}
+
+function entryOf(builder: BatchBuilder, part: 'resource' | 'scope', id: number): Uint8Array {
+  const { bytes, offsets } = builder[part].entries
+  return bytes.subarray(offsets[id]!, offsets[id + 1]!)
+}
+
+function tooMany(what: string, limit: number): never {
+  throw new AppError('request_too_large', `more than ${limit} ${what} in one request`, {
+    details: { limit },
+  })
+}
