@@ -84,7 +84,8 @@ export class AttributeColumns {
   key(bytes: Uint8Array, view: DataView, start: number, end: number): AttributeKey {
     const known = this.find(view, start, end)
     if (known !== undefined) return known
-    const copy = bytes.slice(start, end)
+    // not slice: that of a Buffer is a view, of the request and of what its memory holds beside it
+    const copy = new Uint8Array(bytes.subarray(start, end))
     const name = this.#prefix + Buffer.from(copy.buffer).toString('utf8')
     const key = new AttributeKey(name, hashKey(view, start, end), copy)
     this.#keys.push(key)
