@@ -11,8 +11,7 @@ import type { Clock } from '@tributary/common/clock'
 import { AppError } from '@tributary/common/errors'
 import { failpoint } from '@tributary/common/failpoint'
 import { LIMITS } from '@tributary/common/limits'
-import { decodeInto, type DecodeOptions } from '@tributary/common/otlp/decoder'
-import { LargeRequestDecoder } from '@tributary/common/otlp/large-request-decoder'
+import { decodeInto, LargeRequestDecoder, type DecodeOptions } from '@tributary/common/otlp/decoder'
 import { transcodeJson } from '@tributary/common/otlp/json-transcoder'
 import type { Batcher } from './batcher.ts'
 import type { ExportHandler, ExportOutcome, ExportRequest } from './export-handler.ts'
@@ -59,7 +58,7 @@ function protobufBody(request: ExportRequest): Uint8Array {
 function decodeOptions(request: ExportRequest, options: IngestHandlerOptions): DecodeOptions {
   return {
     tenant: request.tenant,
-    nowUnixNano: options.clock.nowUnixNano(),
+    arrivalUnixNano: options.clock.nowUnixNano(),
     maxAgeMs: options.itemAgeMaxMs,
     maxAheadMs: options.itemAheadMaxMs,
   }
@@ -84,12 +83,11 @@ async function ingestLarge(
   options: IngestHandlerOptions,
 ): Promise<ExportOutcome> {
   const { batcher, clock, metrics } = options
-  const decoder = new LargeRequestDecoder(
-    request.signal,
-    body,
-    decodeOptions(request, options),
-    () => batcher.takeBuilder(request.signal),
-  )
+  const decoder = new LargeRequestDecoder(request.signal, body, {
+    ...decodeOptions(request, options),
+    newBatch: () => batcher.takeBuilder(request.signal),
+    monotonicMs: () => clock.monotonicMs(),
+  })
   try {
     while (!decoder.step(clock.monotonicMs() + LIMITS.decodeSliceMs)) await nextTurn()
     await batcher.appendOwn(request.tenant, decoder.batches)
