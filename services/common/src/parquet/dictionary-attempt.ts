@@ -3,6 +3,7 @@
  * 256 values; the attempt also ends where entries pass the limit, so its tables stay small.
  */
 import { compareBytes } from './byte-order.ts'
+import { takeIds } from './id-scratch.ts'
 
 /** Values between two looks at how many were distinct. */
 const CHECK_EVERY = 256
@@ -71,7 +72,7 @@ export function numberWords(
   count: number,
 ): NumberedValues | undefined {
   const table = new IdTable()
-  const ids = new Int32Array(count)
+  const ids = takeIds(count)
   for (let from = 0; from < count; from += WORD_CHECK_EVERY) {
     const to = Math.min(from + WORD_CHECK_EVERY, count)
     if (wordsPerValue === 1) numberSingles(table, words, ids, from, to)
@@ -90,6 +91,10 @@ function numberSingles(
 ): void {
   for (let i = from; i < to; i++) {
     const word = words[i]!
+    if (i > 0 && words[i - 1] === word) {
+      ids[i] = ids[i - 1]!
+      continue
+    }
     const hash = finish(word)
     let slot = hash & (table.slots.length - 1)
     let id = -1
@@ -113,6 +118,10 @@ function numberPairs(
   for (let i = from; i < to; i++) {
     const low = words[2 * i]!
     const high = words[2 * i + 1]!
+    if (i > 0 && words[2 * i - 2] === low && words[2 * i - 1] === high) {
+      ids[i] = ids[i - 1]!
+      continue
+    }
     const hash = finish(low ^ Math.imul(high, 0x9e3779b1))
     let slot = hash & (table.slots.length - 1)
     let id = -1
@@ -137,7 +146,7 @@ export function numberByteArrays(
   count: number,
 ): NumberedValues | undefined {
   const table = new IdTable()
-  const ids = new Int32Array(count)
+  const ids = takeIds(count)
   for (let from = 0; from < count; from += CHECK_EVERY) {
     const to = Math.min(from + CHECK_EVERY, count)
     numberArrays(table, data, offsets, ids, from, to)

@@ -147,6 +147,7 @@ export class DictionaryValues extends EntryValues implements ChunkValues {
   }
 
   bounds(from: number, to: number): PageBounds {
+    if (this.distinctCount === 1) return { min: 0, max: 0 }
     const count = collectSeen(this.#ids, from, to, this.#seenBy, this.#seen, ++this.#page)
     return this.boundsOf(this.#seen, count)
   }

@@ -6,6 +6,7 @@ import { deltaBytesMax, writeDeltaInt32, writeDeltaInt64 } from './delta-encoder
 import { numberByteArrays, numberWords, type NumberedValues } from './dictionary-attempt.ts'
 import { DictionaryValues, RunValues, takeEntries, type UsedEntries } from './dictionary-values.ts'
 import { bitWidthOf } from './hybrid-encoder.ts'
+import { takeIds } from './id-scratch.ts'
 import { PageBuffer } from './page-buffer.ts'
 import {
   BooleanValues,
@@ -82,31 +83,38 @@ function planDouble(values: Float64Array): ChunkValues {
 }
 
 function paysForFixed(numbered: NumberedValues, width: number): boolean {
-  const values = numbered.ids.length
-  return 2 * dictionaryBytes(numbered.count, numbered.ids, width * numbered.count) <= width * values
+  const { ids, count } = numbered
+  return dictionaryFits(count, ids, width * count, (width * ids.length) / 2)
 }
 
 /** Also below what a delta encoding takes: times are often few, rising and close. */
 function paysForInts(numbered: NumberedValues, words: Int32Array, width: 4 | 8): boolean {
-  if (!paysForFixed(numbered, width)) return false
-  const values = numbered.ids.length
-  const sampled = Math.min(values, DELTA_SAMPLE)
+  const { ids, count } = numbered
+  const plainBytes = width * ids.length
+  if (!dictionaryFits(count, ids, width * count, plainBytes / 2)) return false
+  const sampled = Math.min(ids.length, DELTA_SAMPLE)
   sample.reset()
   sample.reserve(deltaBytesMax(sampled, width))
   if (width === 4) writeDeltaInt32(sample, words, 0, sampled)
   else writeDeltaInt64(sample, words, 0, sampled)
-  const deltaBytes = (sample.length * values) / sampled
-  return dictionaryBytes(numbered.count, numbered.ids, width * numbered.count) < deltaBytes
-}
-
-/** Entries, and ids either packed or as runs. */
-function dictionaryBytes(entries: number, ids: Int32Array, entryBytes: number): number {
-  const bitWidth = bitWidthOf(Math.max(0, entries - 1))
-  return entryBytes + Math.min((ids.length * bitWidth) / 8, RUN_BYTES * countRuns(ids))
+  const deltaBytes = (sample.length * ids.length) / sampled
+  return dictionaryFits(count, ids, width * count, deltaBytes)
 }
 
 /** A run's header and id, about. */
 const RUN_BYTES = 4
+
+/** Whether entries and ids, packed or as runs, stay within so many bytes. */
+function dictionaryFits(
+  entries: number,
+  ids: Int32Array,
+  entryBytes: number,
+  bytesMax: number,
+): boolean {
+  const packedBytes = (ids.length * bitWidthOf(Math.max(0, entries - 1))) / 8
+  if (entryBytes + packedBytes <= bytesMax) return true
+  return entryBytes < bytesMax && entryBytes + RUN_BYTES * countRuns(ids) <= bytesMax
+}
 
 function countRuns(ids: Int32Array): number {
   let runs = 1
@@ -131,18 +139,25 @@ function planByteArrays(data: Uint8Array, offsets: Int32Array, count: number): C
   const numbered = numberByteArrays(data, offsets, count)
   if (numbered !== undefined) {
     const entries = takeEntries({ data, offsets }, numbered.firsts, numbered.count)
-    if (paysForByteArrays(entries, numbered.ids, offsets[count]! - offsets[0]!)) {
+    if (paysForByteArrays(entries, numbered.ids, () => offsets[count]! - offsets[0]!)) {
       return new DictionaryValues('BYTE_ARRAY', entries, numbered.ids)
     }
   }
   return new PlainByteArrayValues(data, offsets, count)
 }
 
-function paysForByteArrays(entries: UsedEntries, ids: Int32Array, valueBytes: number): boolean {
+function paysForByteArrays(
+  entries: UsedEntries,
+  ids: Int32Array,
+  valueBytes: () => number,
+): boolean {
+  if (2 * entries.count > ids.length + 1) return false
   const entryBytes = entries.data.length + 4 * entries.count
+  const lengthBytes = 4 * ids.length
+  // most dictionaries pay by the lengths alone, without a look at how long the values are
   return (
-    2 * entries.count <= ids.length + 1 &&
-    dictionaryBytes(entries.count, ids, entryBytes) <= valueBytes + 4 * ids.length
+    dictionaryFits(entries.count, ids, entryBytes, lengthBytes) ||
+    dictionaryFits(entries.count, ids, entryBytes, lengthBytes + valueBytes())
   )
 }
 
@@ -153,12 +168,12 @@ function planDictionary(
 ): ChunkValues {
   if (physical === 'BOOLEAN') return new BooleanValues(booleansOf(dictionary, ids))
   const entryCount = dictionary.offsets.length - 1
-  const numbered = new Int32Array(ids.length)
+  const numbered = takeIds(ids.length)
   const used = new Int32Array(Math.min(entryCount, ids.length))
   const usedCount = renumber(ids, numbered, new Int32Array(entryCount), used)
   if (physical === 'BYTE_ARRAY') {
     const entries = takeEntries(dictionary, used, usedCount)
-    if (paysForByteArrays(entries, numbered, bytesBehind(dictionary, ids))) {
+    if (paysForByteArrays(entries, numbered, () => bytesBehind(dictionary, ids))) {
       return new DictionaryValues(physical, entries, numbered)
     }
     const gathered = takeEntries(dictionary, ids, ids.length)
