@@ -33,7 +33,7 @@ import {
   objectExists,
   objectMissing,
   probeCreateOnly,
-} from './object-store.ts'
+} from './object-contract.ts'
 
 const COPY_BYTES = 1024 * 1024
 /** Folders known to be durable: 10,000 paths of 200 B are 2 MB; then the memory starts anew. */

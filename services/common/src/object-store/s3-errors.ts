@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts'
-import { objectExists, objectMissing } from './object-store.ts'
+import { objectExists, objectMissing } from './object-contract.ts'
 
 interface ServiceError extends Error {
   readonly $metadata?: { readonly httpStatusCode?: number; readonly requestId?: string }

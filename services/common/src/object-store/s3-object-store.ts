@@ -51,7 +51,7 @@ import {
   checkSha256,
   objectMissing,
   probeCreateOnly,
-} from './object-store.ts'
+} from './object-contract.ts'
 
 /** The SDK's own attempts per call, with its growing pauses: about 2 s. */
 const SDK_ATTEMPTS_MAX = 4
