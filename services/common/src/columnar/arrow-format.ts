@@ -45,6 +45,9 @@ export const FixedSizeBinarySlot = { byteWidth: 0 } as const
 export const RecordBatchSlot = { length: 0, nodes: 1, buffers: 2, compression: 3 } as const
 export const DictionaryBatchSlot = { id: 0, data: 1, isDelta: 2 } as const
 
+/** A key of 1 KiB of which every byte became a replacement character, with prefix and type: 3.1 KiB. */
+export const COLUMN_NAME_BYTES_MAX = 8 * 1024
+
 /** FieldNode { length: i64, null_count: i64 } and Buffer { offset: i64, length: i64 }. */
 export const FIELD_NODE_BYTES = 16
 export const BUFFER_BYTES = 16

@@ -6,6 +6,7 @@
  */
 import {
   ArrowType,
+  COLUMN_NAME_BYTES_MAX,
   DICTIONARY_KIND_DENSE,
   DictionaryEncodingSlot,
   ENDIANNESS_LITTLE,
@@ -40,8 +41,6 @@ export interface SchemaPlan {
   readonly dictionaryTypes: ReadonlyMap<number, ColumnType>
 }
 
-/** Longest prefix and type suffix of a column name around the longest attribute key, generously. */
-const NAME_BYTES_MAX = 8 * 1024
 /** 256 schemas of a usual 3 KiB are 1 MiB of keys and a few MiB of plans; at worst 15 MiB. */
 const SCHEMAS_MAX = 256
 /** A schema of more than some 200 columns is rare and is read each time, 0.5 us a column. */
@@ -92,7 +91,7 @@ function readSchema({ reader, table }: { reader: FlatbufferReader; table: number
 }
 
 function readField(reader: FlatbufferReader, field: number): ColumnPlan {
-  const name = reader.string(field, FieldSlot.name, NAME_BYTES_MAX)
+  const name = reader.string(field, FieldSlot.name, COLUMN_NAME_BYTES_MAX)
   const { type, layout, widthBytes } = readType(reader, field, name)
   const encoding = reader.table(field, FieldSlot.dictionary)
   if (encoding === 0) return { name, type, layout, widthBytes, indexBytes: 0, dictionaryId: -1 }

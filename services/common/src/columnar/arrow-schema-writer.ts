@@ -4,9 +4,12 @@
  * Invariant: the cache holds at most SCHEMAS_MAX messages of SCHEMA_BYTES_CACHED_MAX each and starts
  * over when it is full.
  */
+import assert from 'node:assert/strict'
+
 import {
   ALIGNMENT_BYTES,
   ArrowType,
+  COLUMN_NAME_BYTES_MAX,
   CONTINUATION,
   FLOAT_PRECISION_DOUBLE,
   MESSAGE_PREFIX_BYTES,
@@ -47,6 +50,7 @@ export function schemaMessage(fields: readonly FieldPlan[]): Uint8Array {
 }
 
 function buildSchemaMessage(fields: readonly FieldPlan[]): Uint8Array {
+  assertNames(fields)
   const metadata = new SchemaLayout(fields).finish()
   const message = new Uint8Array(MESSAGE_PREFIX_BYTES + metadata.byteLength)
   const view = new DataView(message.buffer)
@@ -54,6 +58,16 @@ function buildSchemaMessage(fields: readonly FieldPlan[]): Uint8Array {
   view.setUint32(4, metadata.byteLength, true)
   message.set(metadata, MESSAGE_PREFIX_BYTES)
   return message
+}
+
+/** What a reader would refuse must not be acknowledged to a client. */
+function assertNames(fields: readonly FieldPlan[]): void {
+  const names = new Set<string>()
+  for (const { name } of fields) {
+    assert.ok(!names.has(name), 'two columns have one name')
+    assert.ok(Buffer.byteLength(name) <= COLUMN_NAME_BYTES_MAX, 'a column name is too long')
+    names.add(name)
+  }
 }
 
 const INDEX_TYPES = { 1: 'index8', 2: 'index16', 4: 'index32' } as const
