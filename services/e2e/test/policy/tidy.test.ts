@@ -11,6 +11,11 @@ import type { SourceFile } from './source-tree.ts'
 
 const FILE_LINES_MAX = 500
 const FUNCTION_LINES_MAX = 70
+/** Files with one longer function, and why it is one. */
+const LONG_FUNCTIONS: Readonly<Record<string, string>> = {
+  'services/common/src/otlp/log-decoder.ts':
+    'one switch on the tag byte: its parts would hand fifteen numbers to each other for every record',
+}
 /** services/<name>/src/<folder>/<folder>/<file>: the tree stays readable at a glance. */
 const FOLDERS_DEEP_MAX = 2
 
@@ -70,8 +75,14 @@ describe('tidy', () => {
   })
 
   it(`keeps functions at ${FUNCTION_LINES_MAX} lines`, () => {
-    const problems = sources.flatMap((file) => [...longFunctions(file)])
-    assert.deepEqual(problems, [])
+    const long = sources.map((file) => ({ path: file.path, functions: [...longFunctions(file)] }))
+    const problems = long.filter(({ path }) => LONG_FUNCTIONS[path] === undefined)
+    assert.deepEqual(
+      problems.flatMap(({ functions }) => functions),
+      [],
+    )
+    const excused = long.filter(({ functions }) => functions.length === 1).map(({ path }) => path)
+    assert.deepEqual(excused, Object.keys(LONG_FUNCTIONS), 'an excuse that nothing needs')
   })
 
   it('has no word that postpones work', () => {
