@@ -136,7 +136,7 @@ export class FaultFileSystem implements FileSystem {
   /**
    * The machine goes down: this file system is dead (EIO), the answer is what the next boot finds. Of
    * what was not synced, each sector and each change of a name is there with the given chance (0: the
-   * strictest disk, 1: a mere kill of the process).
+   * strictest disk).
    */
   losePower(survivalChance = 0.5): FaultFileSystem {
     this.#isDead = true
@@ -150,7 +150,7 @@ export class FaultFileSystem implements FileSystem {
         lostNames.add(path).add(oldPath)
       }
     }
-    const next = new FaultFileSystem(Math.floor(this.#random() * 2 ** 32))
+    const next = this.#successor()
     const copies = new Map<MemoryFile, MemoryFile>()
     for (const [path, file] of names) {
       if (!copies.has(file)) {
@@ -160,6 +160,24 @@ export class FaultFileSystem implements FileSystem {
       next.#names.set(path, copies.get(file)!)
     }
     next.#durableNames = new Map(next.#names)
+    return next
+  }
+
+  /**
+   * The process is killed, the machine goes on: this file system is dead (EIO), the answer shows the
+   * same files; what was not synced is in the page cache and may still be lost later.
+   */
+  killProcess(): FaultFileSystem {
+    this.#isDead = true
+    const next = this.#successor()
+    next.#names = this.#names
+    next.#durableNames = this.#durableNames
+    next.#pendingNames = this.#pendingNames
+    return next
+  }
+
+  #successor(): FaultFileSystem {
+    const next = new FaultFileSystem(Math.floor(this.#random() * 2 ** 32))
     for (const folder of this.#directories) next.#directories.add(folder)
     next.capacityBytes = this.capacityBytes
     next.shortWriteChance = this.shortWriteChance

@@ -178,6 +178,7 @@ export class Recovery {
     const { segment, reader } = cursor
     await reader.close()
     segment.endOffset = reader.nextOffset
+    segment.lastCrc = reader.lastCrc
     for (const range of reader.damages) {
       this.#damages.push({ segment, range })
       const { startPosition, endPosition } = range

@@ -32,6 +32,8 @@ export interface FoundSegment extends SegmentFile {
   readonly header: SegmentHeader | undefined
   /** Where frames begin; 0 with a damaged header: they are searched. */
   readonly dataStart: number
+  /** Of its last frame, once it was read. */
+  lastCrc: number
 }
 
 export interface SegmentListing {
@@ -125,6 +127,7 @@ async function inspectSegment(
       sizeBytes,
       endOffset: name.baseOffset,
       header,
+      lastCrc: 0,
       dataStart: outcome.kind === 'valid' ? outcome.headerBytes : 0,
     }
   } finally {

@@ -29,6 +29,7 @@ export interface SegmentLogStart {
   readonly nextSequence: bigint
   readonly segments: readonly SegmentFile[]
   readonly holes: readonly Hole[]
+  readonly predecessor: Predecessor | undefined
 }
 
 export class SegmentLog {
@@ -40,9 +41,11 @@ export class SegmentLog {
   #failed: SegmentFile[] = []
   /** The lowest offset that may be durable in no file; undefined: all is well. */
   #untrustedFrom: bigint | undefined
-  /** Known holes not yet truncated; every new log file sequence repeats them. */
+  /** Known holes not yet truncated: written into the first file after a recovery or a failure. */
   #holes: Hole[]
-  #areHolesWritten: boolean
+  #areHolesDurable: boolean
+  /** The file that they were last written into. */
+  #holesWriter: SegmentWriter | undefined
   #nextOffset: bigint
   #nextSequence: bigint
   #truncatedBelow = 0n
@@ -52,9 +55,10 @@ export class SegmentLog {
     this.#options = options
     this.#sealed = [...start.segments]
     this.#holes = [...start.holes]
-    this.#areHolesWritten = start.holes.length === 0
+    this.#areHolesDurable = start.holes.length === 0
     this.#nextOffset = start.nextOffset
     this.#nextSequence = start.nextSequence
+    this.#predecessor = start.predecessor
   }
 
   get nextOffset(): bigint {
@@ -83,7 +87,7 @@ export class SegmentLog {
     const frames = payloads.map((payload, index) => dataFrame(first, index, payload))
     const writer = await this.#writerFor(payloads)
     try {
-      if (!this.#areHolesWritten) await this.#writeHoles(writer)
+      await this.#makeHolesDurable(writer)
       await pauseAt('wal:before-write')
       await this.#write(writer, frames)
       await pauseAt('wal:after-write')
@@ -110,6 +114,24 @@ export class SegmentLog {
     if (done.length === 0) return
     this.#sealed = this.#sealed.filter((segment) => !done.includes(segment))
     await this.#unlink(done)
+  }
+
+  /**
+   * Makes durable what recovery may have read from the page cache only; a file that cannot be synced
+   * is rewritten before the next commit. Everything given out before is then proven by later frames.
+   */
+  async syncRecovered(): Promise<void> {
+    const { fs, logger } = this.#options
+    for (const segment of this.#sealed) {
+      try {
+        const handle = await fs.open(segment.path, 'update')
+        await handle.datasync().finally(() => handle.close())
+      } catch (error) {
+        logger.error({ err: error, path: segment.path }, 'recovered wal segment is given up')
+        this.#sealed = this.#sealed.filter((other) => other !== segment)
+        this.#untrust(segment, segment.name.baseOffset)
+      }
+    }
   }
 
   /** Marks a clean end and closes the file; the log can be recovered, not continued. */
@@ -142,20 +164,23 @@ export class SegmentLog {
       if (hasRoom || active.isEmpty) return active
       await this.#seal(active)
     }
-    return this.#create(this.#holes[0]?.start ?? this.#nextOffset)
+    return this.#create(this.#nextOffset)
   }
 
-  async #create(lowestOffset: bigint): Promise<SegmentWriter> {
+  /** The next file, whose rows begin at `firstRow`; holes that it has to repeat lie before. */
+  async #create(firstRow: bigint): Promise<SegmentWriter> {
     const { fs, directory, segmentIdentity, clock } = this.#options
     const nextOffset = this.#nextOffset
-    const writer = await SegmentWriter.create(fs, directory, {
+    const firstHole = this.#areHolesDurable ? undefined : this.#holes[0]?.start
+    // the header proves what lies before; with holes that are not durable that would be an alarm
+    const predecessor = this.#areHolesDurable ? this.#predecessor : undefined
+    const writer = await SegmentWriter.create(fs, directory, firstRow, {
       uuid: new Uint8Array(randomBytes(UUID_BYTES)),
       sequence: this.#nextSequence++,
-      baseOffset: lowestOffset < nextOffset ? lowestOffset : nextOffset,
+      baseOffset: firstHole !== undefined && firstHole < firstRow ? firstHole : firstRow,
       identity: segmentIdentity,
       createdUnixMs: BigInt(Math.floor(clock.nowUnixMs())),
-      predecessor:
-        this.#predecessor === undefined ? undefined : { ...this.#predecessor, nextOffset },
+      predecessor: predecessor === undefined ? undefined : { ...predecessor, nextOffset },
     })
     this.#active = writer
     return writer
@@ -177,9 +202,13 @@ export class SegmentLog {
     this.#predecessor = { uuid, nextOffset: this.#nextOffset, lastCrc: writer.lastCrc }
   }
 
-  async #writeHoles(writer: SegmentWriter): Promise<void> {
-    await this.#write(writer, this.#holes.flatMap(holeFrames))
-    this.#areHolesWritten = true
+  /** Before any row behind them: a row is proof that everything before it was acknowledged or given up. */
+  async #makeHolesDurable(writer: SegmentWriter): Promise<void> {
+    if (this.#areHolesDurable) return
+    if (this.#holesWriter !== writer) await this.#write(writer, this.#holes.flatMap(holeFrames))
+    this.#holesWriter = writer
+    await this.#datasync(writer)
+    this.#areHolesDurable = true
   }
 
   async #write(writer: SegmentWriter, frames: readonly NewFrame[]): Promise<void> {
@@ -205,13 +234,18 @@ export class SegmentLog {
 
   async #distrust(writer: SegmentWriter, error: unknown): Promise<void> {
     this.#options.logger.error({ err: error, path: writer.path }, 'wal segment is given up')
-    const { baseOffset } = writer.name
-    if (this.#untrustedFrom === undefined || baseOffset < this.#untrustedFrom) {
-      this.#untrustedFrom = baseOffset
+    this.#untrust(writer, writer.firstRow)
+    if (this.#holesWriter === writer) {
+      this.#holesWriter = undefined
+      this.#areHolesDurable = this.#holes.length === 0
     }
-    this.#failed.push(writer)
     this.#retire(writer)
     await writer.close().catch(() => undefined)
+  }
+
+  #untrust(segment: SegmentFile, from: bigint): void {
+    if (this.#untrustedFrom === undefined || from < this.#untrustedFrom) this.#untrustedFrom = from
+    this.#failed.push(segment)
   }
 
   /** Writes every row at or above `untrusted` again, to new files, before anything else goes on. */
@@ -238,8 +272,8 @@ export class SegmentLog {
   }
 
   async #rewriteFrames(from: bigint): Promise<boolean> {
-    const lowest = this.#holes[0]?.start ?? from
-    let writer = await this.#create(lowest < from ? lowest : from)
+    let writer = await this.#create(from)
+    if (this.#holes.every(({ end }) => end <= from)) await this.#makeHolesDurable(writer)
     let next = from
     let isComplete = true
     for (const frame of this.#framesFrom(from)) {
@@ -258,7 +292,7 @@ export class SegmentLog {
     }
     isComplete &&= this.#isCoveredByHoles(next, this.#nextOffset)
     await this.#datasync(writer)
-    this.#areHolesWritten = true
+    this.#areHolesDurable = true
     if (!isComplete) {
       this.#options.logger.error({ from: from.toString() }, 'wal rewrite lacks unflushed rows')
     }
@@ -281,7 +315,7 @@ export class SegmentLog {
 
   /** Known holes and unflushed rows, ascending. */
   *#framesFrom(from: bigint): Iterable<NewFrame> {
-    const holes = [...this.#holes]
+    const holes = this.#areHolesDurable ? [] : [...this.#holes]
     let next = from
     for (const { offset, payload } of this.#options.unflushed?.(from) ?? []) {
       if (offset < next || offset >= this.#nextOffset) continue

@@ -33,6 +33,7 @@ export class SegmentReader {
   readonly damages: DamagedRange[] = []
   /** Everything below was acknowledged, as far as headers that hold (also of lost payloads) tell. */
   acknowledgedEnd: bigint
+  lastCrc = 0
   readonly #source: ChunkSource
   readonly #salt: number
   #window: Buffer = Buffer.alloc(0)
@@ -128,6 +129,7 @@ export class SegmentReader {
         this.damages.at(-1)!.endOffset = header.firstOffset
       }
       this.#nextOffset = header.firstOffset + BigInt(header.count)
+      this.lastCrc = header.frameCrc
       frames.push({ header, payload })
     } else {
       this.#markDamaged(bytes)

@@ -18,6 +18,8 @@ import type { SegmentHeader, SegmentName } from './segment-header.ts'
 export class SegmentWriter implements SegmentFile {
   readonly path: string
   readonly name: SegmentName
+  /** The first row it was made for; frames of holes may lie before. */
+  readonly firstRow: bigint
   /** One behind the highest offset written. */
   endOffset: bigint
   lastCrc = 0
@@ -26,9 +28,16 @@ export class SegmentWriter implements SegmentFile {
   readonly #salt: number
   #endPosition: number
 
-  private constructor(path: string, header: SegmentHeader, handle: FileHandle, bytes: number) {
+  private constructor(
+    path: string,
+    firstRow: bigint,
+    header: SegmentHeader,
+    handle: FileHandle,
+    bytes: number,
+  ) {
     this.path = path
     this.name = header
+    this.firstRow = firstRow
     this.endOffset = header.baseOffset
     this.headerBytes = bytes
     this.#handle = handle
@@ -40,6 +49,7 @@ export class SegmentWriter implements SegmentFile {
   static async create(
     fs: FileSystem,
     directory: string,
+    firstRow: bigint,
     header: SegmentHeader,
   ): Promise<SegmentWriter> {
     const path = join(directory, segmentFileName(header))
@@ -56,7 +66,7 @@ export class SegmentWriter implements SegmentFile {
       await fs.unlink(path).catch(() => undefined)
       throw error
     }
-    return new SegmentWriter(path, header, handle, encoded.length)
+    return new SegmentWriter(path, firstRow, header, handle, encoded.length)
   }
 
   get sizeBytes(): number {

@@ -18,6 +18,8 @@ import { FRAME_PAYLOAD_BYTES_MAX, frameBytes } from './frame.ts'
 import { Recovery } from './recovery.ts'
 import type { RecoveryVisitor } from './recovery.ts'
 import { listSegments } from './segment-directory.ts'
+import type { FoundSegment } from './segment-directory.ts'
+import type { Predecessor } from './segment-header.ts'
 import { SegmentLog, walError } from './segment-log.ts'
 import type { WalOptions, WalState } from './wal-options.ts'
 
@@ -75,8 +77,10 @@ export class Wal {
       nextSequence: listing.highestSequence + 1n,
       segments: listing.segments,
       holes: outcome.holes,
+      predecessor: lastPredecessor(listing.segments, outcome.nextOffset),
     })
     await log.truncate(startOffset, false)
+    await log.syncRecovered()
     return new Wal(options, log)
   }
 
@@ -237,6 +241,18 @@ export class Wal {
     this.#exclusive = done.catch(() => undefined)
     return done
   }
+}
+
+function lastPredecessor(
+  segments: readonly FoundSegment[],
+  nextOffset: bigint,
+): Predecessor | undefined {
+  let last: FoundSegment | undefined
+  for (const segment of segments) {
+    if (last === undefined || segment.name.sequence > last.name.sequence) last = segment
+  }
+  if (last === undefined) return undefined
+  return { uuid: last.name.uuid, nextOffset, lastCrc: last.lastCrc }
 }
 
 function nextTurn(): Promise<void> {

@@ -91,16 +91,13 @@ async function runLife(seed: number): Promise<void> {
   for (let boot = 0; boot < 4; boot++) {
     const wal = await life.boot(fs)
     let isOn = true
+    let mayLosePages = false
     if (life.random() < 0.5) {
       const operation: FaultOperation = FAILING[life.below(FAILING.length)]!
       const code = CODES[life.below(CODES.length)]!
-      fs.inject({
-        operation,
-        code,
-        nth: 1 + life.below(6),
-        times: 1 + life.below(3),
-        partialBytes: life.below(900),
-      })
+      const [nth, times] = [1 + life.below(6), 1 + life.below(3)]
+      fs.inject({ operation, code, nth, times, partialBytes: life.below(900) })
+      mayLosePages = operation === 'datasync'
     }
     const steps = life.below(12)
     for (let step = 0; step < steps; step++) {
@@ -109,8 +106,9 @@ async function runLife(seed: number): Promise<void> {
       if (life.random() < 0.15) await life.truncate(wal)
     }
     if (life.random() < 0.15) await wal.close().catch(() => undefined)
-    const survivalChance = [0, 0.3, 0.7, 1][life.below(4)]
-    fs = fs.losePower(survivalChance)
+    // pages that a failed sync marked clean look well to a process that starts again without a reboot
+    const isKilled = !mayLosePages && life.random() < 0.3
+    fs = isKilled ? fs.killProcess() : fs.losePower([0, 0.3, 0.7, 1][life.below(4)])
     isOn = false
   }
   await life.boot(fs)
