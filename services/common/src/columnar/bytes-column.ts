@@ -122,8 +122,11 @@ export class BytesColumn {
 /** From distinct values to all of them, in order of their rows. */
 function expand(entries: ByteDictionary, ids: Int32Array, count: number): void {
   const { bytes, view, offsets } = entries
+  let byteCount = 0
+  for (let i = 0; i < count; i++) byteCount += offsets[ids[i]! + 1]! - offsets[ids[i]!]!
   entries.clear()
-  entries.bytes = new Uint8Array(bytes.length * 2)
+  // by need: a multiple of the capacity would grow without end in a column used again and again
+  entries.bytes = new Uint8Array(byteCount)
   entries.view = new DataView(entries.bytes.buffer)
   entries.offsets = new Int32Array(count + 1)
   for (let i = 0; i < count; i++) {

@@ -4,12 +4,13 @@ import { test } from 'node:test'
 import { writeBatch } from '../../src/columnar/arrow-writer.ts'
 import { BatchBuilder } from '../../src/columnar/batch-builder.ts'
 import { openBatch } from '../../src/columnar/batch-view.ts'
+import { BytesColumn } from '../../src/columnar/bytes-column.ts'
 import { AppError } from '../../src/errors.ts'
 import { decodeInto } from '../../src/otlp/decoder.ts'
 import { Signal, SIGNAL_NAMES } from '../../src/signal.ts'
 import { generateProtobuf } from '../../src/testing/otlp-generator.ts'
 import { readWithPyarrow } from './arrow-foreign-reader.ts'
-import { viewTexts } from './random-batch.ts'
+import { appendText, viewTexts } from './random-batch.ts'
 
 const OPTIONS = { tenant: 'acme', arrivalUnixNano: 1_700_000_000_000_000_000n }
 
@@ -44,3 +45,14 @@ function rejectBroken(builder: BatchBuilder, body: Uint8Array): void {
     (error: unknown) => error instanceof AppError && error.code === 'malformed_body',
   )
 }
+
+test('a column that gives up its dictionary in every batch keeps to the memory of one batch', () => {
+  const column = new BytesColumn('body@string', 'utf8', true)
+  for (let batch = 0; batch < 100; batch++) {
+    for (let row = 0; row < 60; row++) appendText(column, row, `value ${row % 40}`)
+    column.finish()
+    assert.equal(column.isDictionary, false)
+    assert.ok(column.entries.bytes.byteLength < 4096)
+    column.reset()
+  }
+})
