@@ -133,7 +133,7 @@ class Canonicalizer {
   }
 
   readonly #text = (value: ModelValue): string => textOf(value)
-  readonly #integer = (value: ModelValue): string => String(value)
+  readonly #integer = (value: ModelValue): string => `${value as bigint | number}`
   readonly #bool = (value: ModelValue): unknown => (value === true ? true : undefined)
   readonly #optionalDouble = (value: ModelValue): string => this.#doubleText(value as bigint)
   readonly #double = (value: ModelValue): unknown =>
@@ -271,7 +271,7 @@ class Canonicalizer {
 
   readonly #integers = (values: ModelValue): string[] => (values as bigint[]).map(String)
   /** An integer that differs from an absent one even when it is 0. */
-  readonly #present = (value: ModelValue): string => `int ${String(value)}`
+  readonly #present = (value: ModelValue): string => `int ${`${value as bigint}`}`
 
   readonly #attributes = (value: ModelValue): unknown => {
     const entries = new Map<string, unknown>()
@@ -293,7 +293,7 @@ class Canonicalizer {
       case 'boolValue':
         return { bool: content }
       case 'intValue':
-        return { int: String(content) }
+        return { int: `${content as bigint}` }
       case 'doubleValue':
         return { double: this.#doubleText(content as bigint) }
       case 'bytesValue':
