@@ -2,7 +2,7 @@
  * Which rows of a flush go to which file: one per hour of event time, and one `late` file for what
  * is past the bound of hours, so that a request of scattered hours cannot make thousands of files.
  */
-import { hourOf } from './row-times.ts'
+import { hourOf, type RowTimes } from './row-times.ts'
 import type { TableContext } from './table-context.ts'
 
 export interface HourRows {
@@ -20,6 +20,8 @@ export const LATE = 'late'
  */
 export function splitByHour(context: TableContext, hoursMax: number): HourRows[] {
   const rows = keptRows(context)
+  const onlyHour = commonHour(rows, context.times)
+  if (onlyHour !== undefined) return [{ hour: hourText(onlyHour), rows }]
   const hourOfRow = new Float64Array(rows.length)
   const counts = new Map<number, number>()
   for (let index = 0; index < rows.length; index++) {
@@ -28,7 +30,6 @@ export function splitByHour(context: TableContext, hoursMax: number): HourRows[]
     hourOfRow[index] = hour
     counts.set(hour, (counts.get(hour) ?? 0) + 1)
   }
-  if (counts.size === 1) return [{ hour: hourText([...counts.keys()][0]!), rows }]
   const kept = [...counts]
     .sort(([hourA, countA], [hourB, countB]) => countB - countA || hourB - hourA)
     .slice(0, hoursMax)
@@ -46,6 +47,24 @@ export function splitByHour(context: TableContext, hoursMax: number): HourRows[]
     files[file]!.rows[next[file]!++] = rows[index]!
   }
   return files
+}
+
+/** The hour that all rows lie in, as nearly every flush has it; undefined where they differ. */
+function commonHour(rows: Int32Array, { high, low }: RowTimes): number | undefined {
+  if (rows.length === 0) return undefined
+  let least = rows[0]!
+  let greatest = least
+  for (let index = 1; index < rows.length; index++) {
+    const row = rows[index]!
+    if (isEarlier(high, low, row, least)) least = row
+    else if (isEarlier(high, low, greatest, row)) greatest = row
+  }
+  const hour = hourOf(high[least]!, low[least]!)
+  return hour === hourOf(high[greatest]!, low[greatest]!) ? hour : undefined
+}
+
+function isEarlier(high: Uint32Array, low: Uint32Array, left: number, right: number): boolean {
+  return high[left] === high[right] ? low[left]! < low[right]! : high[left]! < high[right]!
 }
 
 /** All rows but those of suppressed chunks. */
