@@ -1,0 +1,77 @@
+import type { VerifyReport } from '@tributary/common/verify/verify-report'
+
+import { sectionText, sizeText } from '../inspect/report-text.ts'
+
+/** Entries of a list that a person reads; --json has more. */
+const SHOWN_MAX = 50
+
+/** The report for people: what was checked, what is odd, what is wrong, and the verdict last. */
+export function verifyText(report: VerifyReport): string {
+  const chains = sectionText(
+    'Chains',
+    ['log', 'topic', 'partition', 'commits', 'end', 'rows in', 'stored', 'repeats', 'quarantined'],
+    report.chains.map((chain) =>
+      [
+        chain.logId,
+        chain.topic,
+        chain.partition,
+        chain.commits,
+        chain.end,
+        chain.rowsIn,
+        chain.rowsStored,
+        chain.rowsSuppressed,
+        chain.rowsQuarantined,
+      ].map(String),
+    ),
+  )
+  return [
+    `Store ${report.url}\n`,
+    chains,
+    ...holesText(report),
+    ...pendingText(report),
+    ...problemsText(report),
+    verdictText(report),
+  ].join('\n')
+}
+
+function holesText(report: VerifyReport): string[] {
+  if (report.holes.length === 0) return []
+  return [
+    sectionText(
+      `Holes: offsets without rows, ${report.holes.length + report.leftOut.holes}`,
+      ['topic', 'partition', 'start', 'end', 'reason'],
+      report.holes
+        .slice(0, SHOWN_MAX)
+        .map((hole) => [hole.topic, String(hole.partition), hole.start, hole.end, hole.reason]),
+    ),
+  ]
+}
+
+function pendingText(report: VerifyReport): string[] {
+  const count = report.pending.length + report.leftOut.pending
+  if (count === 0) return []
+  const bytes = report.pending.reduce((sum, object) => sum + object.bytes, 0)
+  return [
+    `Not committed yet: ${count} objects, ${sizeText(bytes)}; of a flush under way, or removed later\n`,
+  ]
+}
+
+function problemsText(report: VerifyReport): string[] {
+  if (report.problems.length === 0) return []
+  return [
+    sectionText(
+      'Problems',
+      ['kind', 'what'],
+      report.problems.slice(0, SHOWN_MAX).map(({ kind, message }) => [kind, message]),
+    ),
+    ...report.problems.slice(0, SHOWN_MAX).map(({ kind, key }) => `  ${kind}  ${key}`),
+    '',
+  ]
+}
+
+function verdictText(report: VerifyReport): string {
+  const sums = `${report.files} files, ${sizeText(report.bytes)}, ${report.rows} rows`
+  if (report.isWhole) return `proved: ${sums} in ${report.chains.length} chains\n`
+  const count = report.problems.length + report.leftOut.problems
+  return `NOT proved: ${count} problems; checked ${sums}\n`
+}
