@@ -35,7 +35,7 @@ const logs = {
       scopeLogs: [
         {
           logRecords: ['INFO', 'INFO', 'ERROR'].map((severityText, index) => ({
-            timeUnixNano: `17000000000000000${String(index)}0`,
+            timeUnixNano: `17000000000000000${String(index)}1`,
             severityText,
             body: { stringValue: `order ${String(index)}` },
             attributes: [{ key: 'order.id', value: { intValue: String(index) } }],
