@@ -1,7 +1,8 @@
 /**
- * One HTTP/2 connection: its calls, its age, and how many control frames it may send. It leaves in
- * two steps, as gRPC asks: a first GOAWAY names the highest stream id, so that calls on their way
- * are still served; after a round trip the second one names the last that was seen.
+ * One HTTP/2 connection: its calls, its age, and how many control frames it may send. It leaves by
+ * one GOAWAY that names the last call it has seen: clients send those on their way again elsewhere,
+ * by themselves. (nghttp2 ignores every new stream once any GOAWAY is out, and Node does not offer
+ * its shutdown notice, so a first GOAWAY with the highest id would leave such calls without answer.)
  */
 import { constants } from 'node:http2'
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
@@ -11,8 +12,6 @@ import type { ReceiverCore } from './receiver-core.ts'
 import { HTTP2_LIMITS } from './receiver-limits.ts'
 import type { CloseReason } from './receiver-metrics.ts'
 
-const STREAM_ID_MAX = 2 ** 31 - 1
-
 export class GrpcConnection {
   readonly #core: ReceiverCore
   readonly #session: ServerHttp2Session
@@ -21,7 +20,6 @@ export class GrpcConnection {
   readonly #leavesAtMs: number
   #lastCallMs: number
   #hasSpoken = false
-  #leavingSinceMs: number | undefined
   #controlFramesLeft: number = HTTP2_LIMITS.controlFramesBurst
 
   constructor(core: ReceiverCore, session: ServerHttp2Session) {
@@ -56,16 +54,11 @@ export class GrpcConnection {
     return this.#lastCallMs
   }
 
-  /** Tells the client to take its next calls elsewhere; `sweep` closes later. */
-  leave(): void {
-    if (this.#leavingSinceMs !== undefined || this.#session.destroyed) return
-    this.#leavingSinceMs = this.#core.nowMs
-    this.#session.goaway(constants.NGHTTP2_NO_ERROR, STREAM_ID_MAX)
-  }
-
-  /** Second GOAWAY: calls in flight finish, then the connection is gone. */
-  closeForNewCalls(): void {
-    if (!this.#session.closed && !this.#session.destroyed) this.#session.close()
+  /** Tells the client to take its next calls elsewhere; gone once the calls in flight are answered. */
+  leave(reason: CloseReason): void {
+    if (this.#session.closed || this.#session.destroyed) return
+    this.#core.metrics.countClose('grpc', reason)
+    this.#session.close()
   }
 
   destroy(reason: CloseReason): void {
@@ -79,23 +72,19 @@ export class GrpcConnection {
 
   /** Applies every limit that is a matter of time. */
   sweep(nowMs: number): void {
-    const { limits, metrics } = this.#core
+    const { limits } = this.#core
     for (const call of this.#calls) call.expire(nowMs)
     this.#controlFramesLeft = Math.min(
       HTTP2_LIMITS.controlFramesBurst,
       this.#controlFramesLeft +
         (HTTP2_LIMITS.controlFramesPerSecond * limits.sweepIntervalMs) / 1000,
     )
-    if (this.#leavingSinceMs !== undefined) {
-      if (nowMs - this.#leavingSinceMs >= limits.goawayGraceMs) this.closeForNewCalls()
-    } else if (!this.#hasSpoken && nowMs - this.#openedMs > limits.handshakeMs) {
+    if (!this.#hasSpoken && nowMs - this.#openedMs > limits.handshakeMs) {
       this.destroy('handshake')
     } else if (this.#calls.size === 0 && nowMs - this.#lastCallMs > limits.connectionIdleMs) {
-      metrics.countClose('grpc', 'idle')
-      this.leave()
+      this.leave('idle')
     } else if (nowMs > this.#leavesAtMs) {
-      metrics.countClose('grpc', 'age')
-      this.leave()
+      this.leave('age')
     }
   }
 

@@ -79,9 +79,7 @@ class GrpcReceiver implements Receiver {
     const endsAtMs = this.#core.nowMs + graceMs
     this.#core.drain()
     this.#stopListening()
-    for (const connection of this.#connections.values()) connection.leave()
-    await sleep(Math.min(graceMs, this.#core.limits.goawayGraceMs))
-    for (const connection of this.#connections.values()) connection.closeForNewCalls()
+    for (const connection of this.#connections.values()) connection.leave('drain')
     while (this.#callCount() > 0 && this.#core.nowMs < endsAtMs) await sleep(DRAIN_POLL_MS)
     if (this.#callCount() > 0) {
       for (const connection of this.#connections.values()) {
@@ -117,7 +115,7 @@ class GrpcReceiver implements Receiver {
       this.#connections.delete(session)
       this.#core.metrics.addConnections('grpc', -1)
     })
-    if (this.#core.isDraining) connection.leave()
+    if (this.#core.isDraining) connection.leave('drain')
     if (this.#connections.size > this.#core.limits.connectionsMax) connection.destroy('evicted')
   }
 

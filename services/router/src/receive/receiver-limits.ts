@@ -13,8 +13,6 @@ export interface ReceiverLimits {
   readonly handshakeMs: number
   /** Mean life of a gRPC connection, so that clients spread over new pods; times 0.9 to 1.1. */
   readonly connectionAgeMs: number
-  /** Between telling a client to go and closing for new calls: a round trip of a slow network. */
-  readonly goawayGraceMs: number
   /** A body that stands still for this long is refused, retryable. */
   readonly bodyIdleMs: number
   /** A body must be complete by then: 64 MiB at 1 MiB/s. */
@@ -33,7 +31,6 @@ export const RECEIVER_LIMITS: ReceiverLimits = {
   connectionIdleMs: 5 * 60_000,
   handshakeMs: 10_000,
   connectionAgeMs: 30 * 60_000,
-  goawayGraceMs: 250,
   bodyIdleMs: 10_000,
   bodyTimeoutMs: 60_000,
   answerTimeoutMs: 60_000,

@@ -1,0 +1,171 @@
+/** The whole status contract against the receivers, states that no client can cause included. */
+import assert from 'node:assert/strict'
+import { createServer, connect } from 'node:net'
+import type { AddressInfo, Server, Socket } from 'node:net'
+import { after, before, describe, it } from 'node:test'
+
+import { conformanceCases, runConformance } from '@tributary/cli/conformance/run-conformance'
+import type { StateHook } from '@tributary/cli/conformance/run-conformance'
+import { SERVER_STATES } from '@tributary/cli/conformance/conformance-case'
+import type { Endpoint, ServerState } from '@tributary/cli/conformance/conformance-case'
+import { send } from '@tributary/cli/conformance/send'
+import { protobufPayload } from '@tributary/cli/conformance/payload'
+import { AppError } from '@tributary/common/errors'
+import type { ErrorCode } from '@tributary/common/errors'
+import { startReceivers } from '@tributary/router/testing/receiver-harness'
+import type { ReceiverHarness } from '@tributary/router/testing/receiver-harness'
+
+/** The states that a handler reports. */
+const HANDLER_CODES = {
+  over_rate: 'over_rate',
+  unauthenticated: 'unauthenticated',
+  permission_denied: 'permission_denied',
+  credentials_unchecked: 'not_ready',
+  log_unavailable: 'log_unavailable',
+} as const satisfies Partial<Record<ServerState, ErrorCode>>
+
+let harness: ReceiverHarness
+let impatient: ReceiverHarness
+
+before(async () => {
+  harness = await startReceivers()
+  impatient = await startReceivers({ limits: { answerTimeoutMs: 50 } })
+})
+
+after(async () => {
+  await Promise.all([harness.close(), impatient.close()])
+})
+
+describe('the receivers', () => {
+  it('answer every case of the status contract as the specification says', async () => {
+    const report = await runConformance({
+      grpc: harness.grpcTarget,
+      http: harness.httpUrl,
+      states: { ...handlerStates(), overloaded, draining, bug, slow },
+    })
+    const failures = report.results.filter(({ result }) => result !== 'pass')
+    assert.deepEqual(failures, [])
+    assert.equal(report.passed, conformanceCases().length)
+    assert.equal(harness.admission.inFlightBytes, 0)
+  })
+
+  it('are asked about every state', () => {
+    const asked = new Set(conformanceCases().map(({ state }) => state))
+    for (const state of SERVER_STATES) assert.ok(asked.has(state), state)
+  })
+})
+
+function endpointOf(target: ReceiverHarness): Endpoint {
+  return { grpc: target.grpcTarget, http: target.httpUrl }
+}
+
+function handlerStates(): Partial<Record<ServerState, StateHook>> {
+  return Object.fromEntries(
+    Object.entries(HANDLER_CODES).map(([state, code]): [string, StateHook] => [
+      state,
+      (run) => withHandler(harness, () => Promise.reject(new AppError(code, `test: ${code}`)), run),
+    ]),
+  )
+}
+
+async function withHandler<T>(
+  target: ReceiverHarness,
+  behaviour: () => Promise<void>,
+  run: (endpoint: Endpoint) => Promise<T>,
+): Promise<T> {
+  target.probe.before = behaviour
+  try {
+    return await run(endpointOf(target))
+  } finally {
+    target.probe.before = () => undefined
+  }
+}
+
+const bug: StateHook = (run) =>
+  withHandler(harness, () => Promise.reject(new TypeError('a bug of ours')), run)
+
+const slow: StateHook = async (run) => {
+  const released = Promise.withResolvers<undefined>()
+  try {
+    return await withHandler(impatient, () => released.promise, run)
+  } finally {
+    released.resolve(undefined)
+  }
+}
+
+const overloaded: StateHook = async (run) => {
+  const reservation = harness.admission.reserve(harness.admission.inFlightBytesMax)
+  try {
+    return await run(endpointOf(harness))
+  } finally {
+    reservation.release()
+  }
+}
+
+/**
+ * A server that drains listens no more: the connections that the probe will use are opened before,
+ * and a call that is still in flight holds the drain open meanwhile.
+ */
+const draining: StateHook = async (run) => {
+  const target = await startReceivers()
+  const released = Promise.withResolvers<undefined>()
+  target.probe.before = () => released.promise
+  const grpcDoor = await openDoor(target.grpc.port)
+  const httpDoor = await openDoor(target.http.port)
+  const held = (['grpc', 'http'] as const).map((transport) =>
+    send(
+      endpointOf(target),
+      { transport, encoding: 'protobuf', compression: 'identity' },
+      'logs',
+      protobufPayload('logs'),
+    ),
+  )
+  while (target.probe.requests.length < 2) await new Promise(setImmediate)
+  const drained = Promise.all([target.grpc.drain(10_000), target.http.drain(10_000)])
+  try {
+    return await run({ grpc: grpcDoor.target, http: `http://${httpDoor.target}` })
+  } finally {
+    released.resolve(undefined)
+    for (const answer of await Promise.all(held)) {
+      assert.ok(answer.status === 0 || answer.status === 200, 'the call in flight is finished')
+    }
+    grpcDoor.close()
+    httpDoor.close()
+    await Promise.all([target.grpc.close(), target.http.close(), drained])
+  }
+}
+
+interface Door {
+  readonly target: string
+  readonly close: () => void
+}
+
+/** A client that has sent nothing for this long has sent its request. */
+const CLIENT_SILENCE_MS = 30
+
+/**
+ * A port that leads to an upstream connection which is open already. What the server says is held
+ * back until the client has sent its request: one that saw GOAWAY first would not send it.
+ */
+async function openDoor(port: number): Promise<Door> {
+  const upstream = connect(port, '127.0.0.1')
+  await new Promise((resolve) => upstream.once('connect', resolve))
+  const door: Server = createServer((socket: Socket) => {
+    socket.on('error', () => undefined)
+    upstream.on('error', () => undefined)
+    let opensDoor: NodeJS.Timeout | undefined
+    socket.on('data', () => {
+      clearTimeout(opensDoor)
+      opensDoor = setTimeout(() => upstream.pipe(socket), CLIENT_SILENCE_MS)
+    })
+    socket.pipe(upstream)
+  })
+  await new Promise<void>((resolve) => door.listen(0, '127.0.0.1', resolve))
+  return {
+    target: `127.0.0.1:${(door.address() as AddressInfo).port}`,
+    close: () => {
+      door.close()
+      upstream.destroy()
+    },
+  }
+}
