@@ -12,7 +12,7 @@ import { AppError } from '@tributary/common/errors'
 import { failpoint } from '@tributary/common/failpoint'
 import { LIMITS } from '@tributary/common/limits'
 import { decodeInto, LargeRequestDecoder, type DecodeOptions } from '@tributary/common/otlp/decoder'
-import { transcodeJson } from '@tributary/common/otlp/json-transcoder'
+import { transcodeJson, transcodeLargeJson } from '@tributary/common/otlp/json-transcoder'
 import type { Batcher } from './batcher.ts'
 import type { ExportHandler, ExportOutcome, ExportRequest } from './export-handler.ts'
 import type { RouterMetrics } from './metrics.ts'
@@ -32,7 +32,7 @@ export function createIngestHandler(options: IngestHandlerOptions): ExportHandle
   const tenants = new Set<string>()
   return async (request) => {
     admitTenant(tenants, request.tenant, options.tenantsMax)
-    const body = protobufBody(request)
+    const body = await protobufBody(request)
     await failpoint('ingest:decoded')
     const isLarge = body.length > LIMITS.synchronousDecodeBytesMax
     const outcome = await (isLarge
@@ -51,8 +51,11 @@ function admitTenant(tenants: Set<string>, tenant: string, tenantsMax: number): 
   tenants.add(tenant)
 }
 
-function protobufBody(request: ExportRequest): Uint8Array {
-  return request.encoding === 'json' ? transcodeJson(request.signal, request.body) : request.body
+function protobufBody({ encoding, signal, body }: ExportRequest): Uint8Array | Promise<Uint8Array> {
+  if (encoding === 'protobuf') return body
+  return body.length > LIMITS.synchronousDecodeBytesMax
+    ? transcodeLargeJson(signal, body, () => nextTurn())
+    : transcodeJson(signal, body)
 }
 
 function decodeOptions(request: ExportRequest, options: IngestHandlerOptions): DecodeOptions {
