@@ -50,9 +50,20 @@ async function schemaText(connection: DuckDBConnection, source: string): Promise
     'Schema',
     ['name', 'physical', 'logical', 'repetition', 'DuckDB'],
     columns.map((column) =>
-      ['name', 'physical', 'logical', 'repetition', 'duckdb'].map((key) => column[key] ?? ''),
+      ['name', 'physical', 'logical', 'repetition', 'duckdb'].map((key) =>
+        logicalText(column[key] ?? ''),
+      ),
     ),
   )
+}
+
+/** DuckDB prints Thrift structures whole: `TimestampType(isAdjustedToUTC=1, unit=TimeUnit(MILLIS=<null>, ...`. */
+function logicalText(text: string): string {
+  const unit = /^Time(stamp)?Type\(isAdjustedToUTC=(\d).*?(MILLIS|MICROS|NANOS)=(?!<null>)/.exec(
+    text,
+  )
+  if (unit === null) return text.replace(/Type\(\)$/, '')
+  return `Time${unit[1] ?? ''}(${unit[3]}${unit[2] === '1' ? ', UTC' : ''})`
 }
 
 async function* rowGroupTexts(

@@ -1,5 +1,8 @@
 import { tableText } from '../query/table-text.ts'
 
+/** Object keys and 64 bytes of statistics in hex fit. */
+const CELL_WIDTH_MAX = 200
+
 /** `name  value` lines under a heading, names padded to one width. */
 export function factsText(title: string, facts: Readonly<Record<string, unknown>>): string {
   const names = Object.keys(facts)
@@ -25,7 +28,7 @@ export function sectionText(
   const isNumeric = columns.map((_, column) =>
     rows.every((row) => /^-?[\d.,]*( [KMG]iB| B)?$/.test(row[column] ?? '')),
   )
-  const table = tableText({ columns, rows, isNumeric })
+  const table = tableText({ columns, rows, isNumeric, cellWidthMax: CELL_WIDTH_MAX })
   return `${title}\n${table.replace(/^(?=.)/gm, '  ')}`
 }
 

@@ -1,4 +1,4 @@
-/** No cell is wider: the rest is a query with fewer columns away. */
+/** No cell of a query's answer is wider: the rest is a query with fewer columns away. */
 const CELL_WIDTH_MAX = 60
 const GAP = '  '
 
@@ -7,14 +7,19 @@ export interface TableText {
   readonly rows: readonly (readonly string[])[]
   /** Numbers are set to the right. */
   readonly isNumeric: readonly boolean[]
+  /** Default 60 characters. */
+  readonly cellWidthMax?: number
 }
 
 /**
- * A table for a terminal: names, a rule, rows. Cells are cut at 60 characters and lines at
+ * A table for a terminal: names, a rule, rows. Cells are cut at `cellWidthMax` and lines at
  * `lineWidthMax`, both with an ellipsis; control characters are shown as escapes.
  */
 export function tableText(table: TableText, lineWidthMax = Infinity): string {
-  const cells = [table.columns, ...table.rows].map((row) => row.map(cellText))
+  const { cellWidthMax = CELL_WIDTH_MAX } = table
+  const cells = [table.columns, ...table.rows].map((row) =>
+    row.map((text) => cellText(text, cellWidthMax)),
+  )
   const widths = table.columns.map((_, column) =>
     Math.max(1, ...cells.map((row) => displayWidth(row[column] ?? ''))),
   )
@@ -32,12 +37,12 @@ export function tableText(table: TableText, lineWidthMax = Infinity): string {
   return [head, rule, ...body].map((line) => `${cut(line, lineWidthMax)}\n`).join('')
 }
 
-function cellText(text: string): string {
+function cellText(text: string, widthMax: number): string {
   // they would move the terminal's cursor
   const shown = text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (control) =>
     JSON.stringify(control).slice(1, -1),
   )
-  return cut(shown, CELL_WIDTH_MAX)
+  return cut(shown, widthMax)
 }
 
 function cut(text: string, widthMax: number): string {
