@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 
-import { filesEndingWith, importsOf } from './source-tree.ts'
+import { filesEndingWith, importsOf, isTestCode } from './source-tree.ts'
 import type { SourceFile } from './source-tree.ts'
 
 /**

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 
-import { filesEndingWith, importsOf, isBareBuiltin, readText } from './source-tree.ts'
+import { filesEndingWith, importsOf, isBareBuiltin, isTestCode, readText } from './source-tree.ts'
 
 interface Manifest {
   readonly name: string
@@ -83,8 +83,7 @@ describe('packages', () => {
       const imported = new Set(
         filesEndingWith('.ts')
           .filter((file) => file.path.startsWith(folder))
-          // test code, which `layers` keeps out of production, uses development dependencies
-          .filter((file) => !file.path.startsWith('services/common/src/testing/'))
+          .filter(({ path: source }) => source.startsWith('services/e2e/') || !isTestCode(source))
           .flatMap((file) => importsOf(file))
           .flatMap(({ packageName }) => (packageName === undefined ? [] : [packageName]))
           .filter((name) => name !== manifest.name),

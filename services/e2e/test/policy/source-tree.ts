@@ -22,6 +22,11 @@ export interface SourceFile {
 
 let walked: readonly SourceFile[] | undefined
 
+/** Code that only tests and benches run: free to use development dependencies and the environment. */
+export function isTestCode(path: string): boolean {
+  return path.startsWith('services/e2e/') || /\/(test|bench|src\/testing)\//.test(path)
+}
+
 /** Every text file of the repository whose path ends with one of the endings. */
 export function filesEndingWith(...endings: readonly string[]): readonly SourceFile[] {
   walked ??= [...walk(ROOT)]

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test'
 
 import ts from 'typescript'
 
-import { filesEndingWith, nodesOf, parse, placeOf, ROOT } from './source-tree.ts'
+import { filesEndingWith, isTestCode, nodesOf, parse, placeOf, ROOT } from './source-tree.ts'
 import type { SourceFile } from './source-tree.ts'
 
 const FILE_LINES_MAX = 500
@@ -105,15 +105,14 @@ describe('tidy', () => {
   it('reads the environment only in files named config.ts', () => {
     const problems = sources
       .filter(({ path }) => !path.endsWith('/config.ts'))
-      // starts processes with environments of its own making
-      .filter(({ path }) => !path.startsWith('services/e2e/'))
+      .filter(({ path }) => !isTestCode(path))
       .flatMap((file) => [...placesOf(file, isEnvironmentAccess)])
     assert.deepEqual(problems, [])
   })
 
   it('writes to the console only in the command line tool', () => {
     const problems = sources
-      .filter(({ path }) => !path.startsWith('services/cli/'))
+      .filter(({ path }) => !path.startsWith('services/cli/') && !isTestCode(path))
       .flatMap((file) => [...placesOf(file, (node) => isProperty(node, 'console'))])
     assert.deepEqual(problems, [])
   })
