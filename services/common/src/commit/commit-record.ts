@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 
 import { AppError } from '../errors.ts'
-import { isTenantName, parseDataKey, parseHashesKey, parseOffset } from '../paths.ts'
+import { isTenantName, logTag, parseDataKey, parseHashesKey, parseOffset } from '../paths.ts'
 import { SIGNAL_NAMES } from '../signal.ts'
 import type { SignalName } from '../signal.ts'
 import { JsonReader } from '../object-store/json-reader.ts'
@@ -148,8 +148,9 @@ function layoutProblem(record: CommitRecord): string | undefined {
     holeEnd = to
   }
   const keys = new Set<string>()
+  const tag = logTag(record)
   for (const file of record.files) {
-    const problem = fileProblem(record, file, start, end)
+    const problem = fileProblem(record, file, { start, end, tag })
     if (problem !== undefined) return `${problem}: ${file.key.slice(0, 300)}`
     if (keys.has(file.key)) return `a file is named twice: ${file.key}`
     keys.add(file.key)
@@ -160,8 +161,7 @@ function layoutProblem(record: CommitRecord): string | undefined {
 function fileProblem(
   record: CommitRecord,
   file: CommitFile,
-  start: bigint,
-  end: bigint,
+  own: { readonly start: bigint; readonly end: bigint; readonly tag: string },
 ): string | undefined {
   const key = parseDataKey(file.key)
   if (key === undefined) return 'a file has no key of a data file'
@@ -169,8 +169,9 @@ function fileProblem(
     return 'a file has the key of another table or hour'
   }
   // the sweep finds the commit of a file from its key: the range must be that of the commit
-  if (key.start !== start || key.end !== end || key.partition !== record.partition) {
-    return 'a file has the key of another range'
+  if (key.start !== own.start || key.end !== own.end) return 'a file has the key of another range'
+  if (key.logTag !== own.tag || key.partition !== record.partition) {
+    return 'a file has the key of another log'
   }
   if (!file.sha256.startsWith(key.content)) return 'a file has the key of other content'
   if (BigInt(file.timeMin) > BigInt(file.timeMax)) return 'a file ends before it starts'

@@ -49,7 +49,8 @@ export class JsonReader {
   integer(name: string, min: number, max: number): number {
     const value = this.#member(name)
     if (Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max) {
-      return value as number
+      // JSON has a -0; a count has none
+      return (value as number) + 0
     }
     throw this.problem(name, `is no integer of ${min} to ${max}`)
   }
