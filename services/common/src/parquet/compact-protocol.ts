@@ -1,6 +1,6 @@
 /**
  * Thrift's compact protocol, writing side: the methods that generated classes call, into one
- * buffer that grows by doubling and is reused. Ints are safe JavaScript integers.
+ * buffer that grows by doubling and is reused. Ints go up to 2^52.
  *
  * Field header: 1 byte (id delta << 4 | type), or type byte and zigzag id where the delta is over
  * 15; ints are zigzag varints; binary is a varint length and the bytes; a struct ends with 0.
@@ -14,6 +14,8 @@ const THRIFT_BOOL = 2
 const COMPACT_TRUE = 1
 const COMPACT_FALSE = 2
 const INITIAL_BYTES = 4096
+/** Doubled by the zigzag, and less one, it is still exact in a double. */
+const INTEGER_MAX = 2 ** 52
 const DEPTH_MAX = 32
 
 export class CompactProtocol {
@@ -126,7 +128,7 @@ export class CompactProtocol {
   }
 
   #zigzag(value: number): void {
-    assert(Number.isSafeInteger(value), 'thrift ints are safe integers')
+    assert(Number.isInteger(value) && Math.abs(value) <= INTEGER_MAX, 'an exact integer')
     // doubled without bit operations: file positions pass 2^31
     this.#varint(value < 0 ? -2 * value - 1 : 2 * value)
   }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
 import { test } from 'node:test'
 import type { LeafField, LogicalType, PhysicalType } from '../../src/parquet/schema.ts'
+import { SeededRandom } from '../../src/testing/seeded-random.ts'
 import {
   canonicalRow,
   type LeafValue,
@@ -16,35 +17,6 @@ const SEED = Number(process.env['FUZZ_SEED'] ?? Date.now() % 2 ** 31)
 const SECONDS = Number(process.env['FUZZ_SECONDS'] ?? 2)
 const FILES_PER_BATCH = 12
 
-/** Mulberry32, with the draws that tables are made of. */
-class Random {
-  #state: number
-
-  constructor(seed: number) {
-    this.#state = seed
-  }
-
-  bits(): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return (mixed ^ (mixed >>> 14)) >>> 0
-  }
-
-  below(limit: number): number {
-    return this.bits() % limit
-  }
-
-  pick<T>(values: readonly T[]): T {
-    return values[this.below(values.length)]!
-  }
-
-  long(): bigint {
-    const value = (BigInt(this.bits()) << 32n) | BigInt(this.bits())
-    return BigInt.asIntN(64, value >> BigInt(this.below(64)))
-  }
-}
-
 const TYPES: readonly (readonly [PhysicalType, LogicalType])[] = [
   ['BOOLEAN', undefined],
   ['INT32', undefined],
@@ -57,14 +29,19 @@ const TYPES: readonly (readonly [PhysicalType, LogicalType])[] = [
 ]
 const CHARACTERS = ['a', 'b', '0', 'é', '\u07ff', '\ud7ff', '\ue000', '\uffff', '\u{10ffff}', '\0']
 
-function randomValue(random: Random, field: LeafField): LeafValue {
+/** Of any magnitude. */
+function randomLong(random: SeededRandom): bigint {
+  return BigInt.asIntN(64, BigInt.asIntN(64, random.uint64()) >> BigInt(random.below(64)))
+}
+
+function randomValue(random: SeededRandom, field: LeafField): LeafValue {
   switch (field.physical) {
     case 'BOOLEAN':
       return random.below(3) === 0
     case 'INT32':
-      return (random.bits() | 0) >> random.below(32)
+      return (random.uint32() | 0) >> random.below(32)
     case 'INT64':
-      return random.long()
+      return randomLong(random)
     case 'DOUBLE':
       return random.pick([
         0,
@@ -73,7 +50,7 @@ function randomValue(random: Random, field: LeafField): LeafValue {
         Infinity,
         -Infinity,
         random.below(100),
-        Number(random.long()) / 3,
+        Number(randomLong(random)) / 3,
       ])
     case 'BYTE_ARRAY': {
       const length = random.pick([0, 1, 8, 16, 16, 63, 64, 65, random.below(300)])
@@ -87,7 +64,7 @@ function randomValue(random: Random, field: LeafField): LeafValue {
 }
 
 /** Rows drawn fresh, from a pool, as runs, or rising; nulls alone, in stretches, or everywhere. */
-function randomLeaf(random: Random, field: LeafField, count: number): (LeafValue | null)[] {
+function randomLeaf(random: SeededRandom, field: LeafField, count: number): (LeafValue | null)[] {
   const pool = Array.from({ length: 1 + random.below(random.pick([1, 5, 300])) }, () =>
     randomValue(random, field),
   )
@@ -108,13 +85,13 @@ function randomLeaf(random: Random, field: LeafField, count: number): (LeafValue
   })
 }
 
-function randomField(random: Random, name: string): LeafField {
+function randomField(random: SeededRandom, name: string): LeafField {
   const [physical, logical] = random.pick(TYPES)
   const optional = random.below(4) > 0
   return { kind: 'leaf', name, physical, logical, optional, bloom: random.below(5) === 0 }
 }
 
-function randomColumn(random: Random, name: string, count: number): SampleColumn {
+function randomColumn(random: SeededRandom, name: string, count: number): SampleColumn {
   const shape = random.pick<ValueShape>(['plain', 'plain', 'dictionary', 'runs'])
   if (random.below(3) > 0) {
     const field = randomField(random, name)
@@ -149,7 +126,7 @@ function randomColumn(random: Random, name: string, count: number): SampleColumn
   return { field: { kind: 'list', name, optional, element }, rows, shape: listShape }
 }
 
-function randomSample(random: Random): SampleFile {
+function randomSample(random: SeededRandom): SampleFile {
   const count = random.pick([1, 2, 7, 8, 9, 64, 129, random.below(400)])
   const columns = Array.from({ length: 1 + random.below(8) }, (_, i) =>
     randomColumn(random, `c${i}`, count),
@@ -171,7 +148,7 @@ test(`random tables come back from PyArrow and DuckDB (FUZZ_SEED=${SEED})`, () =
   let files = 0
   do {
     const batch = Array.from({ length: FILES_PER_BATCH }, () => {
-      const sample = randomSample(new Random(seed))
+      const sample = randomSample(new SeededRandom(seed))
       return { seed: seed++, sample, path: writeSampleFile(`fuzz-${seed}.parquet`, sample) }
     })
     const answers = readForeign(batch.map(({ path }) => path))
