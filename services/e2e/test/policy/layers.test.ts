@@ -76,8 +76,7 @@ describe('layers', () => {
 
   it('keeps test code out of what runs in production', () => {
     const problems = sources
-      .filter(({ path }) => !path.includes('/src/testing/'))
-      .filter(({ path }) => !path.startsWith('services/e2e/'))
+      .filter(({ path }) => !isTestCode(path))
       .flatMap((file) =>
         importsOf(file)
           .filter(({ target }) => /\/(test|bench|testing)\//.test(target ?? ''))
