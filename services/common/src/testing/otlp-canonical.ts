@@ -271,7 +271,7 @@ class Canonicalizer {
 
   readonly #integers = (values: ModelValue): string[] => (values as bigint[]).map(String)
   /** An integer that differs from an absent one even when it is 0. */
-  readonly #present = (value: ModelValue): string => `int ${`${value as bigint}`}`
+  readonly #present = (value: ModelValue): string => `int ${value as bigint}`
 
   readonly #attributes = (value: ModelValue): unknown => {
     const entries = new Map<string, unknown>()
