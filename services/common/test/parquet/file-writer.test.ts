@@ -15,14 +15,14 @@ const SAMPLES: readonly (readonly [string, SampleFile])[] = [
   ['eight rows', { columns: everyColumn(8) }],
   ['1,003 rows', { columns: everyColumn(1003) }],
   [
-    '5,000 rows in row groups of 1,777 and pages of 501',
-    { columns: everyColumn(5000), rowGroupRows: 1777, options: { pageRowsMax: 501 } },
+    '2,500 rows in row groups of 977 and pages of 301',
+    { columns: everyColumn(2500), rowGroupRows: 977, options: { pageRowsMax: 301 } },
   ],
-  ['pages of few bytes', { columns: everyColumn(700), options: { pageBytesMax: 200 } }],
-  ['no compression', { columns: everyColumn(700), options: { compression: 'none' } }],
-  ['gzip', { columns: everyColumn(700), options: { compression: 'gzip' } }],
-  ['brotli', { columns: everyColumn(700), options: { compression: 'brotli' } }],
-  ['zstd level 9', { columns: everyColumn(700), options: { zstdLevel: 9 } }],
+  ['pages of few bytes', { columns: everyColumn(260), options: { pageBytesMax: 200 } }],
+  ['no compression', { columns: everyColumn(260), options: { compression: 'none' } }],
+  ['gzip', { columns: everyColumn(260), options: { compression: 'gzip' } }],
+  ['brotli', { columns: everyColumn(260), options: { compression: 'brotli' } }],
+  ['zstd level 9', { columns: everyColumn(260), options: { zstdLevel: 9 } }],
 ]
 
 const paths = SAMPLES.map(([, sample], i) => writeSampleFile(`sample-${i}.parquet`, sample))

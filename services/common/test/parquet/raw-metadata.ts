@@ -7,16 +7,18 @@ export function readFooter(file: Uint8Array): generated.FileMetaData {
   const bytes = Buffer.from(file.buffer, file.byteOffset, file.byteLength)
   const length = bytes.readUInt32LE(bytes.length - 8)
   const footer = new generated.FileMetaData()
-  decodeThrift(footer, bytes.subarray(bytes.length - 8 - length, bytes.length - 8))
+  decode(footer, bytes.subarray(bytes.length - 8 - length, bytes.length - 8))
   return footer
 }
 
-function decodeAt<T extends Parameters<typeof decodeThrift>[0]>(
-  struct: T,
-  file: Uint8Array,
-  offset: unknown,
-): T {
-  decodeThrift(struct, Buffer.from(file.subarray(Number(offset))))
+/** Decodes into the structure; returns the bytes that it took. */
+export function decode(struct: object, bytes: Uint8Array): number {
+  // the generated declarations leave the read method out
+  return decodeThrift(struct as Parameters<typeof decodeThrift>[0], Buffer.from(bytes))
+}
+
+function decodeAt<T extends object>(struct: T, file: Uint8Array, offset: unknown): T {
+  decode(struct, file.subarray(Number(offset)))
   return struct
 }
 
@@ -53,7 +55,7 @@ export function readPages(file: Uint8Array, chunk: generated.ColumnChunk): RawPa
   const end = at + Number(metaData.total_compressed_size)
   while (at < end) {
     const header = new generated.PageHeader()
-    const length = decodeThrift(header, Buffer.from(file.subarray(at, end)))
+    const length = decode(header, file.subarray(at, end))
     const bodyEnd = at + length + header.compressed_page_size
     pages.push({ header, offset: at, body: file.subarray(at + length, bodyEnd) })
     at = bodyEnd
