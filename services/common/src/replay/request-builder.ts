@@ -11,8 +11,10 @@ import { writePresentBytes } from './field-writer.ts'
 export interface GroupStep {
   /** Field number under which the group itself stands. */
   readonly field: number
-  /** Encoded fields of the group besides its children; equal ones are one group. */
+  /** Encoded fields of the group besides its children. */
   readonly fields: Uint8Array
+  /** What tells groups apart, where that is more than their fields. */
+  readonly identity?: Uint8Array
 }
 
 interface Group extends GroupStep {
@@ -40,7 +42,7 @@ export class RequestBuilder {
   add(path: readonly GroupStep[], item: Uint8Array): void {
     let group = this.#root
     for (const step of path) {
-      const key = `${step.field} ${Buffer.from(step.fields).toString('latin1')}`
+      const key = `${step.field} ${Buffer.from(step.identity ?? step.fields).toString('latin1')}`
       let next = group.groups.get(key)
       if (next === undefined) {
         next = newGroup(step)
