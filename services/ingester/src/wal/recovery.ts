@@ -109,7 +109,7 @@ export class Recovery {
       }
       await this.#finish()
     } finally {
-      await Promise.all([...this.#cursors, this.#upcoming].map((cursor) => cursor?.reader.close()))
+      for (const cursor of [...this.#cursors, this.#upcoming]) await cursor?.reader.close()
     }
     return {
       nextOffset: this.#expected,

@@ -50,7 +50,7 @@ const missing = (start: bigint, end: bigint) => [{ start, end, reason: 'wal_miss
 
 interface Damage {
   readonly name: string
-  damage(segments: Segment[]): Segment[] | Promise<Segment[]>
+  readonly damage: (segments: Segment[]) => Segment[] | Promise<Segment[]>
   readonly frames: number
   readonly holes: Replay['holes']
 }
