@@ -16,9 +16,9 @@ export class ChunkList {
   push(hash: Uint8Array, rowStart: number, rowCount: number, isRemovable: boolean): void {
     const chunk = this.count
     if (chunk === this.rowStarts.length) {
-      this.hashes = growBytes(this.hashes, (chunk + 1) * CHUNK_HASH_BYTES)
       this.rowStarts = growInt32(this.rowStarts, chunk + 1)
       this.rowCounts = growInt32(this.rowCounts, chunk + 1)
+      this.hashes = growBytes(this.hashes, this.rowStarts.length * CHUNK_HASH_BYTES)
       this.removable = growBytes(this.removable, this.rowStarts.length)
     }
     for (let i = 0; i < CHUNK_HASH_BYTES; i++) {
