@@ -113,10 +113,11 @@ class RowReplay {
         return
       case 'metrics': {
         const type = metricTypeOf(row)
-        path.push(
-          { field: 2, fields: this.#encode((out) => writeMetricFields(out, row)) },
-          { field: type.field, fields: this.#encode((out) => writeDataFields(out, row)) },
-        )
+        const fields = this.#encode((out) => writeMetricFields(out, row))
+        const dataFields = this.#encode((out) => writeDataFields(out, row))
+        // a metric has one kind of data, so metrics of equal names and other data stay apart
+        const identity = Buffer.concat([Uint8Array.of(type.field), dataFields, fields])
+        path.push({ field: 2, fields, identity }, { field: type.field, fields: dataFields })
         this.#builder.add(
           path,
           this.#encode((out) => type.writePoint(out, row, attributes)),

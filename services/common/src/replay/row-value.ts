@@ -99,12 +99,12 @@ export function timeOf(row: ReplayRow, name: string): bigint {
 function listOf(row: ReplayRow, column: string): ArrayLike<unknown> | undefined {
   const value = row[column]
   if (isNull(value)) return undefined
-  if (Array.isArray(value)) return value
+  if (Array.isArray(value)) return value as unknown[]
   if (ArrayBuffer.isView(value) && !(value instanceof DataView)) {
     return value as unknown as ArrayLike<unknown>
   }
   if (typeof value === 'object' && 'items' in value && Array.isArray(value.items)) {
-    return value.items
+    return value.items as unknown[]
   }
   return failColumn(column, 'LIST', value)
 }
