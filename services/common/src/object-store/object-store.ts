@@ -66,6 +66,8 @@ export interface ObjectStoreOptions {
   readonly forcePathStyle?: boolean
   /** Of an S3 bucket; default: as every AWS tool finds them (environment, profile, instance). */
   readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string }
+  /** Sends of one S3 request, with growing pauses; default 4: about 2 s. */
+  readonly attemptsMax?: number
   readonly logger: Logger
   /** What a file store runs on; tests inject faults. */
   readonly fs?: FileSystem

@@ -24,6 +24,8 @@ export function s3Error(error: unknown, key: string): AppError {
   const name = error instanceof Error ? error.name : 'unknown'
   const status = httpStatus(error)
   if (name === 'NoSuchBucket') return unavailable('bucket is missing', error, key, name)
+  // completed before and its answer lost, or expired: the upload starts anew
+  if (name === 'NoSuchUpload') return unavailable('upload is gone', error, key, name)
   if (status === 404) return objectMissing(key, error)
   if (status === 412) return objectExists(key, error)
   if (status === 501) {

@@ -111,7 +111,7 @@ export class S3ObjectStore implements ObjectStore {
       ...(endpoint === undefined ? {} : { endpoint }),
       ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
       forcePathStyle: options.forcePathStyle ?? endpoint !== undefined,
-      maxAttempts: SDK_ATTEMPTS_MAX,
+      maxAttempts: options.attemptsMax ?? SDK_ATTEMPTS_MAX,
       logger: sdkLogger(options.logger),
       requestChecksumCalculation: 'WHEN_REQUIRED',
       requestHandler: {
