@@ -50,6 +50,8 @@ export interface CrashRunOptions {
   readonly cycles: number
   /** Cycles between two proofs. */
   readonly proofEvery: number
+  /** Where in CRASH_POINTS to begin; default the first. */
+  readonly firstPoint?: number
   readonly report: (line: string) => void
 }
 

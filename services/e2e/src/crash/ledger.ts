@@ -14,6 +14,8 @@ export interface LedgerRequest {
 /** Attribute under which a record carries its id. */
 export const LEDGER_KEY = 'ledger.id'
 
+const RECORDS_PER_KEY = 5000
+
 const logs = exportRequest('logs')
 
 export class Ledger {
@@ -58,6 +60,8 @@ export class Ledger {
       { length: records },
       () => `${String(this.#seed)}-${String(this.#next++)}`,
     )
+    // a key that no file has yet, now and then: the schema chain grows under the kills too
+    const newKey = `key.${String(Math.floor(this.#next / RECORDS_PER_KEY))}`
     const nowNano = BigInt(Date.now()) * 1_000_000n
     const body = logs.encode({
       resourceLogs: [
@@ -73,7 +77,10 @@ export class Ledger {
                 timeUnixNano: String(nowNano + BigInt(index) + 1n),
                 severityText: 'INFO',
                 body: { stringValue: `record ${id} ${'x'.repeat(index % 200)}` },
-                attributes: [{ key: LEDGER_KEY, value: { stringValue: id } }],
+                attributes: [
+                  { key: LEDGER_KEY, value: { stringValue: id } },
+                  { key: newKey, value: { intValue: String(index) } },
+                ],
               })),
             },
           ],
