@@ -1,32 +1,26 @@
 import { createReadStream } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { homedir, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { fileURLToPath } from 'node:url'
 
 import type { DuckDBConnection } from '@duckdb/node-api'
 
-import type { CommitFile } from '@tributary/common/commit/commit-record'
 import { processEnvironment } from '@tributary/common/config/config'
-import { bytes, choice, text } from '@tributary/common/config/setting'
+import { choice, text } from '@tributary/common/config/setting'
 import { parseSettings } from '@tributary/common/config/setting-table'
-import type { ConfigOf } from '@tributary/common/config/setting-table'
 import { AppError } from '@tributary/common/errors'
-import type { ObjectStore } from '@tributary/common/object-store/object-store'
 
 import { ExitStatus } from '../command.ts'
 import type { Command } from '../command.ts'
 import { readCommittedFiles } from '../query/committed-files.ts'
-import { FileCache } from '../query/file-cache.ts'
+import { cacheSettings, localPaths } from '../query/local-files.ts'
 import { writeCsv, writeJson, writeTable } from '../query/result-writer.ts'
 import { openTelemetryDatabase, quoteText } from '../query/telemetry-database.ts'
-import type { LocalFile } from '../query/telemetry-database.ts'
 import { openStore, storeLocationSettings } from '../store-options.ts'
 import type { Terminal } from '../terminal.ts'
 
 const FORMATS = ['auto', 'table', 'json', 'csv', 'parquet'] as const
-const GIB = 1024 ** 3
 
 const querySettings = {
   format: choice(FORMATS, {
@@ -34,19 +28,9 @@ const querySettings = {
     sentence: 'How rows are written; auto: a table on a terminal, JSON else.',
   }),
   tenant: text({ default: undefined, sentence: 'Only files of this tenant; default: all.' }),
-  cacheDir: text({
-    default: undefined,
-    sentence: 'Folder for copies of files from a bucket; default: ~/.cache/tributary.',
-  }),
-  cacheBytesMax: bytes({
-    default: 20 * GIB,
-    min: 1024 ** 2,
-    max: 1024 ** 5,
-    sentence: 'Size of that folder; copies longest unused go first.',
-  }),
+  ...cacheSettings,
 }
 const settings = { ...querySettings, ...storeLocationSettings }
-type QueryConfig = ConfigOf<typeof settings>
 
 export const queryCommand: Command = {
   synopsis: '[flags] SQL',
@@ -82,7 +66,10 @@ async function runQuery(args: readonly string[], terminal: Terminal): Promise<nu
     if (committed.length === 0) {
       terminal.err.write(`no files yet in ${store.url}: the views are empty\n`)
     }
-    const connection = await openTelemetryDatabase(await localFiles(store, committed, config))
+    const paths = await localPaths(store, committed, config)
+    const connection = await openTelemetryDatabase(
+      committed.map(({ tenant, signal }, index) => ({ path: paths[index]!, tenant, signal })),
+    )
     try {
       await answer(connection, positionals[0]!, format, terminal)
     } finally {
@@ -96,21 +83,6 @@ async function runQuery(args: readonly string[], terminal: Terminal): Promise<nu
 
 function defaultFormat(terminal: Terminal): 'table' | 'json' {
   return terminal.isInteractive ? 'table' : 'json'
-}
-
-/** Files of a folder are read in place, those of a bucket through the cache. */
-async function localFiles(
-  store: ObjectStore,
-  files: readonly CommitFile[],
-  config: QueryConfig,
-): Promise<readonly LocalFile[]> {
-  const paths = store.url.startsWith('file:')
-    ? files.map((file) => join(fileURLToPath(store.url), file.key))
-    : await new FileCache(store, {
-        folder: config.cacheDir ?? join(homedir(), '.cache', 'tributary'),
-        bytesMax: config.cacheBytesMax,
-      }).fetch(files)
-  return files.map(({ tenant, signal }, index) => ({ path: paths[index]!, tenant, signal }))
 }
 
 async function answer(
