@@ -86,20 +86,27 @@ export function bloomFilterBytes(distinct: number): number {
   return Math.min(rounded, FILTER_BYTES_MAX)
 }
 
-/** The filter's blocks. `distinct` is counted from the hashes where it is not known. */
-export function buildBloomFilter(input: BloomInput, distinct: number | undefined): Uint8Array {
+export interface BloomFilter {
+  readonly blocks: Uint8Array
+  /** Distinct values: as given, or counted by their hashes. */
+  readonly distinct: number
+}
+
+/** A filter of all values of the input, which holds at least one. */
+export function buildBloomFilter(input: BloomInput, known?: number): BloomFilter {
   const { count } = input
   assert(count > 0, 'a filter of some values')
   const wasm = loadKernels()
   const scratch = 8 * count
   hashValues(wasm, input, scratch)
-  const filterBytes = bloomFilterBytes(distinct ?? countDistinct(wasm, count, scratch))
+  const distinct = known ?? countDistinct(wasm, count, scratch)
+  const filterBytes = bloomFilterBytes(distinct)
   reserve(wasm, scratch + filterBytes)
   new Uint8Array(wasm.memory.buffer, scratch, filterBytes).fill(0)
   wasm.insert(0, count, scratch, filterBytes / BLOCK_BYTES)
-  const filter = new Uint8Array(wasm.memory.buffer, scratch, filterBytes).slice()
+  const blocks = new Uint8Array(wasm.memory.buffer, scratch, filterBytes).slice()
   if (wasm.memory.buffer.byteLength > RETAINED_BYTES_MAX) kernels = undefined
-  return filter
+  return { blocks, distinct }
 }
 
 function hashValues(wasm: Kernels, input: BloomInput, scratch: number): void {
@@ -146,26 +153,26 @@ function reserve(wasm: Kernels, bytes: number): void {
 
 /** Holds a chunk's filter until its row group is written. */
 export class BloomFilterWriter {
-  readonly #filter: Uint8Array
+  readonly #blocks: Uint8Array
   readonly #metaData: ColumnMetaData
 
-  constructor(input: BloomInput, distinct: number | undefined, metaData: ColumnMetaData) {
-    this.#filter = buildBloomFilter(input, distinct)
+  constructor(filter: BloomFilter, metaData: ColumnMetaData) {
+    this.#blocks = filter.blocks
     this.#metaData = metaData
   }
 
   write(sink: ByteSink): void {
     const header = serializeThrift(
       filled(new BloomFilterHeader(), {
-        numBytes: this.#filter.length,
+        numBytes: this.#blocks.length,
         algorithm: new BloomFilterAlgorithm({ BLOCK: new SplitBlockAlgorithm() }),
         hash: new BloomFilterHash({ XXHASH: new XxHash() }),
         compression: new BloomFilterCompression({ UNCOMPRESSED: new Uncompressed() }),
       }),
     )
     this.#metaData.bloom_filter_offset = int64(sink.position)
-    this.#metaData.bloom_filter_length = header.length + this.#filter.length
+    this.#metaData.bloom_filter_length = header.length + this.#blocks.length
     sink.append(header)
-    sink.append(this.#filter)
+    sink.append(this.#blocks)
   }
 }

@@ -139,18 +139,24 @@ function numberPairs(
   }
 }
 
-/** Numbers byte arrays; undefined where a dictionary would not pay. */
+/**
+ * Numbers byte arrays; undefined where a dictionary would not pay. A known count of distinct
+ * values settles that at once: values that repeat far apart, as traces do over services, look
+ * distinct at first.
+ */
 export function numberByteArrays(
   data: Uint8Array,
   offsets: Int32Array,
   count: number,
+  distinct?: number,
 ): NumberedValues | undefined {
+  if (distinct !== undefined && isHopeless(count, distinct)) return undefined
   const table = new IdTable()
   const ids = takeIds(count)
   for (let from = 0; from < count; from += CHECK_EVERY) {
     const to = Math.min(from + CHECK_EVERY, count)
     numberArrays(table, data, offsets, ids, from, to)
-    if (isHopeless(to, table.count)) return undefined
+    if (distinct === undefined && isHopeless(to, table.count)) return undefined
   }
   return { ids, firsts: table.firsts, count: table.count }
 }

@@ -9,7 +9,7 @@
  * bytes. Leaves to others: gathering and sorting rows, and that `sortingColumns` is true.
  */
 import assert from 'node:assert/strict'
-import { BloomFilterWriter } from './bloom-filter.ts'
+import { BloomFilterWriter, buildBloomFilter } from './bloom-filter.ts'
 import { ByteSink } from './byte-sink.ts'
 import { writeColumnChunk, type ChunkOptions } from './column-chunk.ts'
 import { flatLevels, ListLevels, type ColumnLevels } from './column-levels.ts'
@@ -187,7 +187,14 @@ export class ParquetFileWriter {
   }
 
   #writeChunk(leaf: SchemaLeaf, column: LeafColumn, levels: ColumnLevels): void {
-    const values = planValues(leaf.field.physical, column.values, column.count)
+    const { field } = leaf
+    const hasBloom = field.bloom === true && column.count > 0
+    // ids are hashed before they are planned: the count of distinct ones tells what 256 can't
+    const early =
+      hasBloom && column.values.kind === 'bytes'
+        ? buildBloomFilter({ ...column.values, width: 0, count: column.count })
+        : undefined
+    const values = planValues(field.physical, column.values, column.count, early?.distinct)
     const written = writeColumnChunk(
       leaf,
       values,
@@ -196,12 +203,11 @@ export class ParquetFileWriter {
       this.#chunkOptions,
       this.#sink,
     )
-    const chunk = filled(new ColumnChunk(), { file_offset: int64(0), meta_data: written.metaData })
-    if (leaf.field.bloom === true && column.count > 0) {
-      this.#blooms.push(
-        new BloomFilterWriter(values.bloomInput(), values.distinctCount, written.metaData),
-      )
+    if (hasBloom) {
+      const filter = early ?? buildBloomFilter(values.bloomInput(), values.distinctCount)
+      this.#blooms.push(new BloomFilterWriter(filter, written.metaData))
     }
+    const chunk = filled(new ColumnChunk(), { file_offset: int64(0), meta_data: written.metaData })
     this.#groupChunks.push(chunk)
     this.#groupUncompressedBytes += written.uncompressedBytes
     this.#chunks.push({ chunk, ...serializeIndexes(written.index) })

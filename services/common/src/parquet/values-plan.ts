@@ -21,7 +21,13 @@ import type { PhysicalType } from './schema.ts'
 const DELTA_SAMPLE = 4096
 const sample = new PageBuffer()
 
-export function planValues(physical: PhysicalType, values: LeafValues, count: number): ChunkValues {
+/** `distinct` where the caller happens to know it, by hashes at least. */
+export function planValues(
+  physical: PhysicalType,
+  values: LeafValues,
+  count: number,
+  distinct?: number,
+): ChunkValues {
   if (count === 0) return noValues(physical)
   switch (values.kind) {
     case 'int32':
@@ -38,7 +44,7 @@ export function planValues(physical: PhysicalType, values: LeafValues, count: nu
       return new BooleanValues(values.values.subarray(0, count))
     case 'bytes':
       assert(physical === 'BYTE_ARRAY' && values.offsets.length > count, 'a BYTE_ARRAY column')
-      return planByteArrays(values.data, values.offsets, count)
+      return planByteArrays(values.data, values.offsets, count, distinct)
     case 'dictionary':
       assert(values.ids.length >= count, 'an id per value')
       return planDictionary(physical, values.dictionary, values.ids.subarray(0, count))
@@ -135,8 +141,13 @@ function firstsOf(words: Int32Array, wordsPerValue: 1 | 2, numbered: NumberedVal
   return { data: new Uint8Array(taken.buffer), offsets, count }
 }
 
-function planByteArrays(data: Uint8Array, offsets: Int32Array, count: number): ChunkValues {
-  const numbered = numberByteArrays(data, offsets, count)
+function planByteArrays(
+  data: Uint8Array,
+  offsets: Int32Array,
+  count: number,
+  distinct: number | undefined,
+): ChunkValues {
+  const numbered = numberByteArrays(data, offsets, count, distinct)
   if (numbered !== undefined) {
     const entries = takeEntries({ data, offsets }, numbered.firsts, numbered.count)
     if (paysForByteArrays(entries, numbered.ids, () => offsets[count]! - offsets[0]!)) {

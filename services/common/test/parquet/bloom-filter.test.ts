@@ -26,14 +26,14 @@ test('a filter holds values of every length from 0 to 200', () => {
   const values = Array.from({ length: 201 }, (_, i) =>
     Uint8Array.from({ length: i }, (_, j) => (i * 37 + j * 101) & 0xff),
   )
-  const filter = buildBloomFilter(byteArrays(values), undefined)
+  const { blocks: filter } = buildBloomFilter(byteArrays(values))
   for (const value of values) assert(mayHold(filter, value), `${value.length} bytes`)
 })
 
 test('values of a fixed width hash as their bytes', () => {
   for (const width of [1, 4, 8]) {
     const data = Uint8Array.from({ length: width * 100 }, (_, i) => (i * 89 + width) & 0xff)
-    const filter = buildBloomFilter({ data, offsets: undefined, width, count: 100 }, undefined)
+    const { blocks: filter } = buildBloomFilter({ data, offsets: undefined, width, count: 100 })
     for (let i = 0; i < 100; i++) {
       assert(mayHold(filter, data.slice(i * width, (i + 1) * width)))
     }
@@ -42,7 +42,8 @@ test('values of a fixed width hash as their bytes', () => {
 
 test('the size follows the distinct values, not the rows', () => {
   const values = Array.from({ length: 100_000 }, (_, i) => Buffer.from(`trace-${i % 1000}`))
-  const filter = buildBloomFilter(byteArrays(values), undefined)
+  const { blocks: filter, distinct } = buildBloomFilter(byteArrays(values))
+  assert.equal(distinct, 1000)
   assert.equal(filter.length, bloomFilterBytes(1000))
   assert.equal(filter.length, 2048)
 })
@@ -52,7 +53,7 @@ test('about 1 % of absent values pass a filter at its designed load, and never m
   const count = Math.floor((bytes * 8) / 9.7)
   assert.equal(bloomFilterBytes(count), bytes)
   const values = Array.from({ length: count }, (_, i) => Buffer.from(`present ${i}`))
-  const filter = buildBloomFilter(byteArrays(values), undefined)
+  const { blocks: filter } = buildBloomFilter(byteArrays(values))
   assert.equal(filter.length, bytes)
   let passed = 0
   for (let i = 0; i < 20_000; i++) if (mayHold(filter, Buffer.from(`absent ${i}`))) passed++
@@ -62,14 +63,14 @@ test('about 1 % of absent values pass a filter at its designed load, and never m
 test('batches split at any size give the same filter', () => {
   // values of 40 KB force batches of a few values, between small ones
   const values = Array.from({ length: 300 }, (_, i) => Buffer.alloc(i % 3 === 0 ? 40_000 : 9, i))
-  const filter = buildBloomFilter(byteArrays(values), undefined)
+  const { blocks: filter } = buildBloomFilter(byteArrays(values))
   for (const value of values) assert(mayHold(filter, value))
 })
 
 test('positions in the data may start after 0', () => {
   const { data, offsets, count } = byteArrays([Buffer.from('skipped'), Buffer.from('kept')])
   const input = { data, offsets: offsets.subarray(1), width: 0, count: count - 1 }
-  const filter = buildBloomFilter(input, undefined)
+  const { blocks: filter } = buildBloomFilter(input)
   assert(mayHold(filter, Buffer.from('kept')))
   assert(!mayHold(filter, Buffer.from('skipped')))
 })
