@@ -109,6 +109,29 @@ test('large and small payloads come back from a real disk, 8-byte aligned', asyn
   }
 })
 
+test('thousands of payloads in shared memory go through one group of writes', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'tributary-wal-'))
+  try {
+    const options = walOptions(nodeFileSystem, { directory, groupBytesMax: 64 * 1024 * 1024 })
+    const { wal } = await replay(options)
+    // each is an iovec of its own, and the kernel takes 1,024 at a time
+    const payloads = Array.from({ length: 1500 }, (_, number) => {
+      const shared = new Uint8Array(new SharedArrayBuffer(16_500))
+      shared.set(payloadOf(number, 16_500))
+      return shared
+    })
+    await Promise.all(payloads.map((payload) => wal.append(payload)))
+    const { frames, wal: again } = await replay(options)
+    assert.equal(frames.size, payloads.length)
+    payloads.forEach((payload, number) => {
+      assert.ok(frames.get(BigInt(number))?.equals(payload))
+    })
+    await Promise.all([wal.close(), again.close()])
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+})
+
 test('the log refuses to open a folder that belongs to another partition', async () => {
   const fs = new FaultFileSystem()
   const { wal } = await replay(walOptions(fs))
