@@ -3,11 +3,9 @@
  * 1,000 records. Each reader reads the other's stream first and must find the same values.
  * apache-arrow writes a table that it has open already, so its figure leaves the building out.
  *
- *     node services/common/bench/batch.bench.ts [--ms 300] [--json FILE]
+ *     node services/common/bench/batch.bench.ts [--runs 5] [--seconds 0.06] [--json FILE]
  */
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 
 import { tableFromIPC, tableToIPC } from 'apache-arrow'
 
@@ -17,32 +15,17 @@ import { openBatch } from '../src/columnar/batch-view.ts'
 import { decodeEnvelope, type EnvelopeHeader } from '../src/columnar/envelope.ts'
 import { writeEnvelopeWithBatch } from '../src/columnar/envelope-writer.ts'
 import { Signal } from '../src/signal.ts'
+import {
+  benchRow,
+  finishBench,
+  parseBenchFlags,
+  timeRuns,
+  type BenchFlags,
+  type BenchRow,
+} from './bench-harness.ts'
 import { logBatch } from './log-batch.ts'
 
-interface BenchRow {
-  readonly name: string
-  readonly records: number
-  readonly usPerBatch: number
-  readonly usPerRecord: number
-  readonly bytesPerRecord: number
-}
-
 const ROW_COUNTS = [1, 10, 100, 1000]
-
-/** Median microseconds of a run, over samples of at least 5 ms after the first. */
-function measure(run: () => unknown, durationMs: number): number {
-  const samples: number[] = []
-  const end = performance.now() + durationMs
-  let repeats = 1
-  while (performance.now() < end || samples.length === 0) {
-    const start = performance.now()
-    for (let repeat = 0; repeat < repeats; repeat++) run()
-    const elapsedMs = performance.now() - start
-    if (elapsedMs < 5) repeats *= 2
-    else samples.push((1000 * elapsedMs) / repeats)
-  }
-  return samples.sort((left, right) => left - right)[samples.length >> 1]!
-}
 
 function headerOf(rowCount: number): EnvelopeHeader {
   const hash = new Uint8Array(16)
@@ -59,7 +42,7 @@ function headerOf(rowCount: number): EnvelopeHeader {
   }
 }
 
-function benchBatch(records: number, durationMs: number): BenchRow[] {
+async function benchBatch(records: number, flags: BenchFlags): Promise<BenchRow[]> {
   const builder = logBatch(records)
   const stream = writeBatch(builder)
   const table = tableFromIPC(stream)
@@ -81,23 +64,31 @@ function benchBatch(records: number, durationMs: number): BenchRow[] {
     ],
     ['check CRC and open', envelope.byteLength, () => openBatch(decodeEnvelope(envelope).arrow)],
   ]
-  return contenders.map(([name, byteCount, run]) => {
-    const usPerBatch = measure(run, durationMs)
-    const bytesPerRecord = byteCount / records
-    return { name, records, usPerBatch, usPerRecord: usPerBatch / records, bytesPerRecord }
-  })
+  const rows: BenchRow[] = []
+  for (const [name, byteCount, run] of contenders) {
+    const { wallMs } = await timeRuns(run, flags, 20)
+    const figures = {
+      usPerBatch: wallMs.map((ms) => 1000 * ms),
+      recordsPerSecond: wallMs.map((ms) => (1000 * records) / ms),
+      bytesPerRecord: byteCount / records,
+    }
+    const rival = RIVALS[name]
+    rows.push(benchRow(titleOf(name, records), figures, rival && titleOf(rival, records)))
+  }
+  return rows
 }
 
-const { values } = parseArgs({
-  options: { ms: { type: 'string', default: '300' }, json: { type: 'string' } },
-})
-const rows = ROW_COUNTS.flatMap((records) => benchBatch(records, Number(values.ms)))
-console.table(
-  rows.map(({ usPerBatch, usPerRecord, bytesPerRecord, ...names }) => ({
-    ...names,
-    usPerBatch: usPerBatch.toFixed(1),
-    usPerRecord: usPerRecord.toFixed(3),
-    bytesPerRecord: bytesPerRecord.toFixed(0),
-  })),
-)
-if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(rows, null, 2))
+/** What a contender is compared with. */
+const RIVALS: Readonly<Record<string, string>> = {
+  'write, ours': 'write, apache-arrow',
+  'open, ours': 'open, apache-arrow',
+}
+
+function titleOf(name: string, records: number): string {
+  return `${name}, ${records} records`
+}
+
+const flags = parseBenchFlags({ runs: 5, seconds: 0.06 })
+const rows: BenchRow[] = []
+for (const records of ROW_COUNTS) rows.push(...(await benchBatch(records, flags)))
+finishBench('batch', rows, flags)

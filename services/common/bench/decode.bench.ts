@@ -1,7 +1,8 @@
 /**
  * Protobuf requests into columns, against protobufjs decoding the same bytes to objects in the same
- * run. Prints a line per load: items/s, MB/s, microseconds per item and the ratio to the rival.
- * `node services/common/bench/decode.bench.ts [--json] [--seconds N] [load...]`
+ * run, for the data sets that the product is made for.
+ *
+ *     node services/common/bench/decode.bench.ts [--runs N] [--seconds N] [--json FILE] [load...]
  */
 import { strict as assert } from 'node:assert'
 
@@ -10,6 +11,18 @@ import { decodeInto } from '../src/otlp/decoder.ts'
 import { Signal, type SignalName } from '../src/signal.ts'
 import { exportRequest } from '../src/testing/otlp-messages.ts'
 import { payload, type PayloadOptions } from '../src/testing/payloads.ts'
+import {
+  benchRow,
+  finishBench,
+  heapBytesOf,
+  isWanted,
+  parseBenchFlags,
+  throughputFigures,
+  timeRuns,
+  type BenchFlags,
+  type BenchRow,
+  type RunSamples,
+} from './bench-harness.ts'
 
 interface Load {
   readonly signal: SignalName
@@ -27,6 +40,13 @@ const LOADS: Readonly<Record<string, Load>> = {
     options: { records: 1000, resources: 100, resourcesInAll: 10_000 },
   },
   'logs 200 sparse keys': { signal: 'logs', options: { records: 1000, sparseKeys: 200 } },
+  'logs low cardinality': {
+    signal: 'logs',
+    options: { records: 1000, resources: 10, cardinality: 20 },
+  },
+  'logs 10000x10': { signal: 'logs', options: { records: 10_000, resources: 10 } },
+  'logs 1 KB': { signal: 'logs', options: { records: 200, bodyBytesMin: 1000 } },
+  'logs 100 KB': { signal: 'logs', options: { records: 2, bodyBytesMin: 100_000 } },
   'logs 10 KB': { signal: 'logs', options: { records: 20, bodyBytesMin: 10_000 } },
   'spans 1000x10': { signal: 'spans', options: { records: 1000, resources: 10 } },
   'points 1000x10': { signal: 'metrics', options: { records: 1000, resources: 10 } },
@@ -38,16 +58,6 @@ const LOADS: Readonly<Record<string, Load>> = {
 
 const BATCH_BYTES = 256 * 1024
 const ARRIVAL_UNIX_NANO = 1_800_000_000_000_000_000n
-
-interface Result {
-  readonly load: string
-  readonly itemsPerSecond: number
-  readonly megabytesPerSecond: number
-  readonly microsPerItem: number
-  readonly bytesPerItem: number
-  readonly rivalItemsPerSecond: number
-  readonly ratio: number
-}
 
 function bodiesOf(load: Load): Uint8Array[] {
   const { records } = load.options
@@ -69,67 +79,52 @@ function decodeAll(bodies: readonly Uint8Array[], builder: BatchBuilder): number
   return rows
 }
 
-/** Best of several runs of at least `seconds` together, in items per second. */
-function measure(seconds: number, itemsPerRun: number, run: () => void): number {
-  const until = performance.now() + seconds * 1000
-  let best = Infinity
-  while (performance.now() < until) {
-    const start = performance.now()
-    run()
-    best = Math.min(best, performance.now() - start)
-  }
-  return itemsPerRun / (best / 1000)
+/** Items, bodies and bytes of one call of the work. */
+interface Work {
+  readonly bodies: readonly Uint8Array[]
+  readonly items: number
+  readonly bytes: number
 }
 
-function benchLoad(name: string, load: Load, seconds: number): Result {
-  const bodies = bodiesOf(load)
-  const items = bodies.length * load.options.records
+function workOf(load: Load, bodies: readonly Uint8Array[]): Work {
   const bytes = bodies.reduce((sum, body) => sum + body.length, 0)
+  return { bodies, items: bodies.length * load.options.records, bytes }
+}
+
+async function benchLoad(name: string, load: Load, flags: BenchFlags): Promise<BenchRow[]> {
+  const ours = workOf(load, bodiesOf(load))
   const builder = new BatchBuilder(Signal[load.signal])
-  assert.equal(decodeAll(bodies, builder), items, 'every item becomes a row')
-  const itemsPerSecond = measure(seconds, items, () => {
-    decodeAll(bodies, builder)
-  })
+  const decode = (): number => decodeAll(ours.bodies, builder)
+  assert.equal(decode(), ours.items, 'every item becomes a row')
+  const samples = await timeRuns(decode, flags)
+  const heapBytes = await heapBytesOf(decode)
   const { type } = exportRequest(load.signal)
-  const rivalBodies = bodies.slice(0, Math.ceil(bodies.length / 4))
-  const rivalItems = rivalBodies.length * load.options.records
-  const rivalItemsPerSecond = measure(seconds / 2, rivalItems, () => {
-    for (const body of rivalBodies) type.decode(body)
-  })
-  return {
-    load: name,
-    itemsPerSecond,
-    megabytesPerSecond: (itemsPerSecond * bytes) / items / 1e6,
-    microsPerItem: 1e6 / itemsPerSecond,
-    bytesPerItem: bytes / items,
-    rivalItemsPerSecond,
-    ratio: itemsPerSecond / rivalItemsPerSecond,
+  const theirs = workOf(load, ours.bodies.slice(0, Math.ceil(ours.bodies.length / 4)))
+  const decodeToObjects = (): void => {
+    for (const body of theirs.bodies) type.decode(body)
   }
-}
-
-function main(args: readonly string[]): void {
-  const isJson = args.includes('--json')
-  const secondsAt = args.indexOf('--seconds')
-  const seconds = secondsAt < 0 ? 2 : Number(args[secondsAt + 1])
-  const wanted = args.filter((arg) => arg in LOADS)
-  const names = wanted.length > 0 ? wanted : Object.keys(LOADS)
-  for (const name of names) {
-    const result = benchLoad(name, LOADS[name]!, seconds)
-    if (isJson) console.log(JSON.stringify(result))
-    else console.log(lineOf(result))
-  }
-}
-
-function lineOf(result: Result): string {
+  const rival = `${name}, protobufjs to objects`
+  const rivalSamples = await timeRuns(decodeToObjects, flags)
+  const rivalHeapBytes = await heapBytesOf(decodeToObjects)
+  const row = (title: string, work: Work, runs: RunSamples, allocated: number, versus?: string) =>
+    benchRow(
+      title,
+      {
+        ...throughputFigures(runs, work.items, work.bytes),
+        heapBytesPerRecord: allocated / work.items,
+        otlpBytesPerRecord: work.bytes / work.items,
+      },
+      versus,
+    )
   return [
-    result.load.padEnd(32),
-    `${(result.itemsPerSecond / 1000).toFixed(0)} k/s`.padStart(9),
-    `${result.megabytesPerSecond.toFixed(0)} MB/s`.padStart(9),
-    `${result.microsPerItem.toFixed(2)} us`.padStart(9),
-    `${result.bytesPerItem.toFixed(0)} B`.padStart(8),
-    `protobufjs ${(result.rivalItemsPerSecond / 1000).toFixed(0)} k/s`.padStart(20),
-    `${result.ratio.toFixed(1)}x`.padStart(7),
-  ].join(' ')
+    row(name, ours, samples, heapBytes, rival),
+    row(rival, theirs, rivalSamples, rivalHeapBytes),
+  ]
 }
 
-main(process.argv.slice(2))
+const flags = parseBenchFlags({ runs: 5, seconds: 0.4 })
+const rows: BenchRow[] = []
+for (const [name, load] of Object.entries(LOADS)) {
+  if (isWanted(flags, name)) rows.push(...(await benchLoad(name, load, flags)))
+}
+finishBench('decode', rows, flags)

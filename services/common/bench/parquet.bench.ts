@@ -17,20 +17,27 @@ import { parquetWriteBuffer } from 'hyparquet-writer'
 import * as rust from 'parquet-wasm'
 import { ParquetFileWriter } from '../src/parquet/file-writer.ts'
 import { runPython } from '../src/testing/python.ts'
+import {
+  benchRow,
+  finishBench,
+  parseBenchFlags,
+  throughputFigures,
+  timeRuns,
+  type BenchRow,
+  type RunSamples,
+} from './bench-harness.ts'
 import { type BenchColumn, logColumns } from './log-rows.ts'
 
 interface Contender {
   readonly name: string
+  readonly rival?: string
   prepare(columns: readonly BenchColumn[], rows: number): () => Promise<Uint8Array> | Uint8Array
 }
 
-export interface ParquetBenchRow {
-  readonly name: string
-  readonly recordsPerSecond: number
-  readonly usPerRecord: number
-  readonly cpuUsPerRecord: number
-  readonly bytesPerRecord: number
+interface Measured {
+  readonly samples: RunSamples
   readonly fileBytes: number
+  readonly rssMb: number
 }
 
 const SORTING = ['resource.service.name', 'resource_hash', 'timestamp', 'timestamp_nanos']
@@ -156,9 +163,14 @@ async function encodeParquetjs(columns: readonly BenchColumn[], rows: number): P
 
 /** What each contender encodes, from its own input made once. */
 const CONTENDERS: readonly Contender[] = [
-  { name: 'tributary', prepare: (columns, rows) => ourEncoder(columns, rows, true) },
+  {
+    name: 'tributary',
+    rival: 'parquet-wasm (arrow-rs), zstd',
+    prepare: (columns, rows) => ourEncoder(columns, rows, true),
+  },
   {
     name: 'tributary, no bloom filters',
+    rival: 'hyparquet-writer, zstd',
     prepare: (columns, rows) => ourEncoder(columns, rows, false),
   },
   {
@@ -188,46 +200,29 @@ function ourEncoder(columns: readonly BenchColumn[], rows: number, bloom: boolea
   return () => encodeOurs(bare, rows, bloom)
 }
 
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >>> 1]!
-}
-
 async function measure(contender: Contender, rows: number, runs: number, path: string) {
   const encode = contender.prepare(logColumns(rows), rows)
-  const seconds: number[] = []
-  const cpu: number[] = []
   let file = new Uint8Array(0)
-  // two runs more: the first ones compile
-  for (let run = -2; run < runs; run++) {
-    const cpuStart = process.cpuUsage()
-    const start = performance.now()
-    file = new Uint8Array(await encode())
-    if (run < 0) continue
-    seconds.push((performance.now() - start) / 1000)
-    const used = process.cpuUsage(cpuStart)
-    cpu.push(used.user + used.system)
-  }
+  const samples = await timeRuns(
+    async () => {
+      file = new Uint8Array(await encode())
+    },
+    { runs, seconds: 0 },
+  )
   writeFileSync(path, file)
-  const result: ParquetBenchRow = {
-    name: contender.name,
-    recordsPerSecond: Math.round(rows / median(seconds)),
-    usPerRecord: (median(seconds) * 1e6) / rows,
-    cpuUsPerRecord: median(cpu) / rows,
-    bytesPerRecord: file.length / rows,
-    fileBytes: file.length,
-  }
-  return result
+  const rssMb = process.memoryUsage.rss() / 1e6
+  return { samples, fileBytes: file.length, rssMb } satisfies Measured
 }
 
 /** In a process of its own: what others left on the heap would be charged to whoever comes next. */
-function measureApart(index: number, rows: number, runs: number, path: string): ParquetBenchRow {
+function measureApart(index: number, rows: number, runs: number, path: string): Measured {
   const args = ['--contender', index, '--rows', rows, '--runs', runs, '--out', path].map(String)
   const child = spawnSync(process.execPath, [import.meta.filename, ...args], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   assert.equal(child.status, 0, `${CONTENDERS[index]!.name} ran`)
-  return JSON.parse(child.stdout) as ParquetBenchRow
+  return JSON.parse(child.stdout) as Measured
 }
 
 const VERIFY = String.raw`
@@ -244,50 +239,36 @@ for path in sys.argv[2:]:
 print(first[0])
 `
 
-export function runParquetBench(rows: number, runs: number): ParquetBenchRow[] {
+function runParquetBench(rows: number, runs: number): BenchRow[] {
   const folder = mkdtempSync(join(tmpdir(), 'tributary-bench-'))
   try {
     const paths = CONTENDERS.map((_, i) => join(folder, `${i}.parquet`))
     const results = paths.map((path, i) => measureApart(i, rows, runs, path))
     assert.equal(Number(runPython(VERIFY, paths)), rows, 'every file holds the rows')
-    return results
+    return CONTENDERS.map(({ name, rival }, i) => {
+      const { samples, fileBytes, rssMb } = results[i]!
+      const figures = { ...throughputFigures(samples, rows), rssMb }
+      return benchRow(name, { ...figures, bytesPerRecord: fileBytes / rows }, rival)
+    })
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-function printTable(results: readonly ParquetBenchRow[]): void {
-  const ours = results[0]!
-  console.table(
-    results.map((row) => ({
-      writer: row.name,
-      'records/s': row.recordsPerSecond,
-      'us/record': Number(row.usPerRecord.toFixed(3)),
-      'CPU us/record': Number(row.cpuUsPerRecord.toFixed(3)),
-      'B/record': Number(row.bytesPerRecord.toFixed(2)),
-      'ours is faster by': Number((row.usPerRecord / ours.usPerRecord).toFixed(2)),
-    })),
-  )
-}
-
-if (import.meta.main) {
-  const { values } = parseArgs({
-    options: {
-      rows: { type: 'string', default: '100000' },
-      runs: { type: 'string', default: '5' },
-      json: { type: 'string' },
-      contender: { type: 'string' },
-      out: { type: 'string' },
-    },
-  })
-  const rows = Number(values.rows)
-  const runs = Number(values.runs)
-  if (values.contender !== undefined && values.out !== undefined) {
-    const contender = CONTENDERS[Number(values.contender)]!
-    console.log(JSON.stringify(await measure(contender, rows, runs, values.out)))
-  } else {
-    const results = runParquetBench(rows, runs)
-    printTable(results)
-    if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(results, null, 2))
-  }
+const { values } = parseArgs({
+  strict: false,
+  options: {
+    rows: { type: 'string' },
+    runs: { type: 'string' },
+    contender: { type: 'string' },
+    out: { type: 'string' },
+  },
+})
+if (typeof values.contender === 'string' && typeof values.out === 'string') {
+  const contender = CONTENDERS[Number(values.contender)]!
+  const measured = await measure(contender, Number(values.rows), Number(values.runs), values.out)
+  process.stdout.write(JSON.stringify(measured))
+} else {
+  const { rows, ...flags } = parseBenchFlags({ runs: 5, seconds: 0 }, { rows: 100_000 })
+  finishBench('parquet', runParquetBench(flags.isSmoke ? 2000 : rows, flags.runs), flags)
 }

@@ -2,16 +2,23 @@
  * The log under load: in the main thread (asynchronous calls) against a worker thread (synchronous
  * calls), with and without a pause between fdatasyncs; then its replay. Every row is read back.
  *
- *     node services/ingester/bench/wal.bench.ts [--ms 1500] [--bytes 157000] [--dir FOLDER] [--replay-mb 512] [--json FILE]
+ *     node services/ingester/bench/wal.bench.ts [--runs 3] [--seconds 1]
+ *         [--bytes 157000] [--replay-mb 512] [--json FILE] [part of a row's name...]
  */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import { Worker } from 'node:worker_threads'
 
+import {
+  benchRow,
+  finishBench,
+  isWanted,
+  parseBenchFlags,
+  type BenchRow,
+} from '@tributary/common/bench/bench-harness'
 import { systemClock } from '@tributary/common/clock'
 import { nodeFileSystem } from '@tributary/common/file-system'
 import type { FileSystem } from '@tributary/common/file-system'
@@ -23,9 +30,7 @@ import type { WalOptions } from '../src/wal/wal.ts'
 /** Appends a second at 70 MB/s: what one core takes in. */
 const OPEN_LOOP_PER_SECOND = 450
 
-interface BenchRow {
-  readonly log: string
-  readonly load: string
+interface LoadSample {
   readonly appendsPerSecond: number
   readonly syncsPerSecond: number | undefined
   readonly cpuUsPerAppend: number
@@ -35,25 +40,22 @@ interface BenchRow {
 }
 
 interface Subject {
-  readonly name: string
   append(payload: Uint8Array): Promise<unknown>
   syncs(): number | undefined
   close(): Promise<unknown>
 }
 
-const { values: flags } = parseArgs({
-  options: {
-    ms: { type: 'string', default: '1500' },
-    bytes: { type: 'string', default: '157000' },
-    dir: { type: 'string', default: tmpdir() },
-    'replay-mb': { type: 'string', default: '512' },
-    json: { type: 'string' },
+const flags = parseBenchFlags(
+  { runs: 3, seconds: 1 },
+  {
+    /** A batch of 1,000 log records in columns. */
+    bytes: 157_000,
+    'replay-mb': 512,
   },
-})
-const durationMs = Number(flags.ms)
-/** The default is a batch of 1,000 log records in columns. */
-const payloadBytes = Number(flags.bytes)
-const payload = new Uint8Array(payloadBytes).map((_, index) => (index * 7919) >> 3)
+)
+const durationMs = 1000 * (flags.isSmoke ? 0.05 : flags.seconds)
+const replayBytes = (flags.isSmoke ? 8 : flags['replay-mb']) * 1024 * 1024
+const payload = new Uint8Array(flags.bytes).map((_, index) => (index * 7919) >> 3)
 
 function options(directory: string, overrides: Partial<WalOptions> = {}): WalOptions {
   return {
@@ -87,13 +89,12 @@ function countingFileSystem(): { fs: FileSystem; syncs: () => number } {
   return { fs, syncs: () => count }
 }
 
-async function inMainThread(overrides: Partial<WalOptions>, name: string): Promise<Subject> {
-  const directory = mkdtempSync(join(flags.dir, 'wal-bench-'))
+async function inMainThread(overrides: Partial<WalOptions>): Promise<Subject> {
+  const directory = mkdtempSync(join(tmpdir(), 'wal-bench-'))
   const { fs, syncs } = countingFileSystem()
   const visitor = { frame: () => undefined, hole: () => undefined }
   const wal = await Wal.recover(options(directory, { fs, ...overrides }), 0n, visitor)
   return {
-    name,
     syncs,
     async append(bytes) {
       const offset = await wal.append(bytes)
@@ -107,7 +108,7 @@ async function inMainThread(overrides: Partial<WalOptions>, name: string): Promi
 }
 
 async function inWorker(groupDelayMs: number): Promise<Subject> {
-  const directory = mkdtempSync(join(flags.dir, 'wal-bench-'))
+  const directory = mkdtempSync(join(tmpdir(), 'wal-bench-'))
   const worker = new Worker(new URL('wal-worker.ts', import.meta.url), {
     workerData: { directory, groupDelayMs },
   })
@@ -119,7 +120,6 @@ async function inWorker(groupDelayMs: number): Promise<Subject> {
   })
   let nextId = 0
   return {
-    name: `worker, synchronous, pause ${groupDelayMs} ms`,
     syncs: () => undefined,
     append: (bytes) =>
       new Promise((resolve) => {
@@ -133,7 +133,7 @@ async function inWorker(groupDelayMs: number): Promise<Subject> {
   }
 }
 
-async function measure(subject: Subject, load: string): Promise<BenchRow> {
+async function measure(subject: Subject, load: string): Promise<LoadSample> {
   const latencies: number[] = []
   const append = async (): Promise<void> => {
     const startMs = performance.now()
@@ -169,24 +169,20 @@ async function measure(subject: Subject, load: string): Promise<BenchRow> {
   latencies.sort((a, b) => a - b)
   const count = latencies.length
   return {
-    log: subject.name,
-    load,
-    appendsPerSecond: Math.round((1000 * count) / elapsedMs),
-    syncsPerSecond:
-      syncs === undefined ? undefined : Math.round((1000 * (syncs - syncsBefore!)) / elapsedMs),
-    cpuUsPerAppend: Math.round((cpu.user + cpu.system) / count),
-    mainThreadUsPerAppend: Math.round((thread.user + thread.system) / count),
-    p50Ms: Number(latencies[count >> 1]!.toFixed(2)),
-    p99Ms: Number(latencies[Math.floor(count * 0.99)]!.toFixed(2)),
+    appendsPerSecond: (1000 * count) / elapsedMs,
+    syncsPerSecond: syncs === undefined ? undefined : (1000 * (syncs - syncsBefore!)) / elapsedMs,
+    cpuUsPerAppend: (cpu.user + cpu.system) / count,
+    mainThreadUsPerAppend: (thread.user + thread.system) / count,
+    p50Ms: latencies[count >> 1]!,
+    p99Ms: latencies[Math.floor(count * 0.99)]!,
   }
 }
 
-async function measureReplay(row: Uint8Array): Promise<Record<string, unknown>> {
-  const directory = mkdtempSync(join(flags.dir, 'wal-bench-'))
-  const totalBytes = Number(flags['replay-mb']) * 1024 * 1024
+async function measureReplay(row: Uint8Array): Promise<Record<string, number>> {
+  const directory = mkdtempSync(join(tmpdir(), 'wal-bench-'))
   const visitor = { frame: () => undefined, hole: () => undefined }
   const writer = await Wal.recover(options(directory, { sync: 'none' }), 0n, visitor)
-  const rows = Math.floor(totalBytes / row.length)
+  const rows = Math.floor(replayBytes / row.length)
   for (let at = 0; at < rows; at += 100) {
     const count = Math.min(100, rows - at)
     await Promise.all(Array.from({ length: count }, () => writer.append(row)))
@@ -215,36 +211,59 @@ async function measureReplay(row: Uint8Array): Promise<Record<string, unknown>> 
   rmSync(directory, { recursive: true })
   const gigabytes = (rows * row.length) / 1e9
   return {
-    replay: `rows of ${row.length} B`,
-    secondsPerGb: Number((elapsedMs / 1000 / gigabytes).toFixed(2)),
-    cpuSecondsPerGb: Number(((cpu.user + cpu.system) / 1e6 / gigabytes).toFixed(2)),
-    usPerRow: Number(((1000 * elapsedMs) / rows).toFixed(2)),
-    rssMb: Math.round(rssMax / 1e6),
+    secondsPerGb: elapsedMs / 1000 / gigabytes,
+    cpuSecondsPerGb: (cpu.user + cpu.system) / 1e6 / gigabytes,
+    usPerRow: (1000 * elapsedMs) / rows,
+    rssMb: rssMax / 1e6,
   }
 }
 
-const subjects = [
-  () => inMainThread({ groupDelayMs: 0 }, 'main thread, pause 0 ms'),
-  () => inMainThread({ groupDelayMs: 5 }, 'main thread, pause 5 ms'),
-  () => inMainThread({ sync: 'always' }, 'main thread, sync always'),
-  () => inMainThread({ sync: 'none' }, 'main thread, sync none'),
-  () => inWorker(0),
-  () => inWorker(5),
-]
-const rows: BenchRow[] = []
-for (const make of subjects) {
-  for (const load of [
-    '1 clients',
-    '8 clients',
-    '64 clients',
-    `${OPEN_LOOP_PER_SECOND} appends/s`,
-  ]) {
-    const subject = await make()
-    rows.push(await measure(subject, load))
+const SUBJECTS: Readonly<Record<string, () => Promise<Subject>>> = {
+  'main thread, pause 0 ms': () => inMainThread({ groupDelayMs: 0 }),
+  'main thread, pause 5 ms': () => inMainThread({ groupDelayMs: 5 }),
+  'main thread, sync always': () => inMainThread({ sync: 'always' }),
+  'main thread, sync none': () => inMainThread({ sync: 'none' }),
+  'worker, pause 0 ms': () => inWorker(0),
+  'worker, pause 5 ms': () => inWorker(5),
+}
+const RIVALS: Readonly<Record<string, string>> = {
+  'main thread, pause 0 ms': 'worker, pause 0 ms',
+  'main thread, pause 5 ms': 'worker, pause 5 ms',
+}
+const LOADS = ['1 clients', '8 clients', '64 clients', `${OPEN_LOOP_PER_SECOND} appends/s`]
+
+async function benchLoad(name: string, load: string): Promise<BenchRow> {
+  const samples: LoadSample[] = []
+  for (let run = 0; run < flags.runs; run++) {
+    const subject = await SUBJECTS[name]!()
+    samples.push(await measure(subject, load))
     await subject.close()
   }
+  const rival = RIVALS[name]
+  return benchRow(`${name}, ${load}`, gather(samples), rival && `${rival}, ${load}`)
 }
-console.table(rows)
-const replays = [await measureReplay(payload), await measureReplay(payload.subarray(0, 1000))]
-console.table(replays)
-if (flags.json !== undefined) writeFileSync(flags.json, JSON.stringify({ rows, replays }, null, 2))
+
+/** One list of samples per figure. */
+function gather(samples: readonly object[]): Record<string, number[]> {
+  const lists: Record<string, number[]> = {}
+  for (const sample of samples) {
+    for (const [figure, value] of Object.entries(sample) as [string, number | undefined][]) {
+      if (value !== undefined) (lists[figure] ??= []).push(value)
+    }
+  }
+  return lists
+}
+
+const rows: BenchRow[] = []
+for (const name of Object.keys(SUBJECTS)) {
+  if (!isWanted(flags, name)) continue
+  for (const load of LOADS) rows.push(await benchLoad(name, load))
+}
+for (const payloadBytes of [flags.bytes, 1000]) {
+  if (!isWanted(flags, 'replay')) continue
+  const samples: object[] = []
+  for (let run = 0; run < flags.runs; run++)
+    samples.push(await measureReplay(payload.subarray(0, payloadBytes)))
+  rows.push(benchRow(`replay of rows of ${payloadBytes} B`, gather(samples)))
+}
+finishBench('wal', rows, flags)
