@@ -19,6 +19,9 @@ export interface FixtureFile {
   readonly tenant?: string
   readonly signal?: SignalName
   readonly hour?: string
+  readonly keyValues?: Readonly<Record<string, string>>
+  readonly timeMin?: string
+  readonly timeMax?: string
 }
 
 export class StoreFixture {
@@ -50,7 +53,7 @@ export class StoreFixture {
     this.#end = range.end
     const committed: CommitFile[] = []
     for (const file of files) {
-      const bytes = await parquetBytes(file.sql)
+      const bytes = await parquetBytes(file)
       const sha256 = createHash('sha256').update(bytes).digest('hex')
       const { tenant = 'default', signal = 'logs', hour = '2026-11-21T03' } = file
       const key = dataKey({ ...ID, ...range, tenant, signal, hour, sha256 })
@@ -63,8 +66,8 @@ export class StoreFixture {
         tenant,
         signal,
         hour,
-        timeMin: '1795230000000000000',
-        timeMax: '1795230000000000001',
+        timeMin: file.timeMin ?? '1795230000000000000',
+        timeMax: file.timeMax ?? '1795230000000000001',
       })
     }
     const rows = committed.reduce((sum, file) => sum + file.rows, 0)
@@ -92,12 +95,14 @@ export class StoreFixture {
   }
 }
 
-async function parquetBytes(sql: string): Promise<Buffer> {
+async function parquetBytes({ sql, keyValues = {} }: FixtureFile): Promise<Buffer> {
   const folder = mkdtempSync(join(tmpdir(), 'tributary-parquet-'))
   const connection = await (await DuckDBInstance.create(':memory:')).connect()
   try {
     const path = join(folder, 'rows.parquet')
-    await connection.run(`COPY (${sql}) TO '${path}' (FORMAT parquet, COMPRESSION zstd)`)
+    const pairs = Object.entries(keyValues).map(([key, value]) => `'${key}': '${value}'`)
+    const footer = pairs.length === 0 ? '' : `, KV_METADATA {${pairs.join(', ')}}`
+    await connection.run(`COPY (${sql}) TO '${path}' (FORMAT parquet, COMPRESSION zstd${footer})`)
     return readFileSync(path)
   } finally {
     connection.closeSync()
