@@ -53,13 +53,13 @@ export class IngesterMetrics {
       help: 'Bytes of the log still to be read before the process is ready',
       registers,
     })
-    for (const [name, read] of Object.entries(unflushed)) {
+    for (const [name, read] of Object.entries<() => number>(unflushed)) {
       new Gauge({
         name: `tributary_ingester_unflushed_${name}`,
         help: `Acknowledged ${name} that are not committed yet`,
         registers,
         collect() {
-          this.set((read as () => number)())
+          this.set(read())
         },
       })
     }

@@ -36,7 +36,7 @@ export class RouterMetrics {
     this.items += outcome.rows
     this.#items.inc({ signal: name }, outcome.rows)
     if (outcome.rejectedItems > 0) this.#rejected.inc({ signal: name }, outcome.rejectedItems)
-    for (const [rule, count] of Object.entries(outcome.counters)) {
+    for (const [rule, count] of Object.entries<number>({ ...outcome.counters })) {
       if (count > 0) this.#repairs.inc({ rule }, count)
     }
   }

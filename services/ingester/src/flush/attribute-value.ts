@@ -1,6 +1,6 @@
 /** A key and its typed value, read from a normalized KeyValue message. */
 import type { AttributeType } from '@tributary/common/schema/column-name'
-import { MessageReader } from './message-reader.ts'
+import type { MessageReader } from './message-reader.ts'
 
 export interface AttributeEntry {
   readonly key: string

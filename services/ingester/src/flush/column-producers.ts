@@ -212,7 +212,7 @@ function jsonColumn(
   const { data, offsets } = gatherBytes(views, picks, slots)
   const sink = new BytesSink()
   for (let slot = 0; slot < slots.count; slot++) {
-    sink.add(toJson(data.subarray(offsets[slot]!, offsets[slot + 1]!)))
+    sink.add(toJson(data.subarray(offsets[slot], offsets[slot + 1])))
   }
   return leafOf(slots, sink.column().values)
 }

@@ -101,8 +101,8 @@ export class FlushPool {
     worker.on('message', (message: FromWorker) => {
       this.#receive(slot, worker, message)
     })
-    let cause: Error | undefined
-    worker.on('error', (error) => {
+    let cause: unknown
+    worker.on('error', (error: unknown) => {
       cause = error
     })
     worker.on('exit', () => {
@@ -146,7 +146,7 @@ export class FlushPool {
   }
 
   /** A worker ended: its table is tried again on a fresh one. */
-  #replace(slot: Slot, worker: Worker, cause: Error | undefined): void {
+  #replace(slot: Slot, worker: Worker, cause: unknown): void {
     if (slot.worker !== worker) return
     slot.worker = undefined
     const { task } = slot

@@ -41,7 +41,7 @@ export function buildGroupTable(table: SourceTable, kind: GroupKind): GroupTable
   const united = uniteAll(views)
   const groups: Group[] = []
   for (let id = 0; id < united.count; id++) {
-    const bytes = united.data.subarray(united.offsets[id]!, united.offsets[id + 1]!)
+    const bytes = united.data.subarray(united.offsets[id], united.offsets[id + 1])
     groups.push(parseGroup(bytes, kind))
   }
   table.batches.forEach((batch, index) => {

@@ -78,7 +78,7 @@ export function nestedList(views: TableColumnViews, picks: RowPicks, kind: Neste
   const elementsOfSlot = new Int32Array(slots.count)
   const sink = createSink(kind)
   for (let slot = 0; slot < slots.count; slot++) {
-    const reader = new MessageReader(data, offsets[slot]!, offsets[slot + 1]!)
+    const reader = new MessageReader(data, offsets[slot], offsets[slot + 1])
     let elements = 0
     while (reader.next()) {
       sink.add(reader.child())

@@ -74,7 +74,7 @@ function anyValueOf(view: ColumnView, type: AttributeType, row: number): Uint8Ar
     })
   }
   const entry = indices === undefined ? row : indices[row]!
-  return anyValue({ ...base, bytes: values.subarray(offsets![entry]!, offsets![entry + 1]!) })
+  return anyValue({ ...base, bytes: values.subarray(offsets![entry], offsets![entry + 1]) })
 }
 
 /** An AnyValue message: the field numbers of OTLP's common.proto. */

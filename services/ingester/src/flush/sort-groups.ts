@@ -99,7 +99,7 @@ export function seriesSortGroups(
 
 function rankNames(names: UnitedDictionary): Int32Array {
   const bytes = Array.from({ length: names.count }, (_, id) =>
-    names.data.subarray(names.offsets[id]!, names.offsets[id + 1]!),
+    names.data.subarray(names.offsets[id], names.offsets[id + 1]),
   )
   return rankItems(names.count, (left, right) => Buffer.compare(bytes[left]!, bytes[right]!)).rankOf
 }

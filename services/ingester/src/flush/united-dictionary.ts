@@ -78,7 +78,7 @@ class DictionaryUnion {
   finish(): { data: Uint8Array; offsets: Int32Array; count: number } {
     const count = this.count
     const offsets = this.#offsets.slice(0, count + 1)
-    return { data: this.#data.slice(0, offsets[count]!), offsets, count }
+    return { data: this.#data.slice(0, offsets[count]), offsets, count }
   }
 
   #add(bytes: Uint8Array, start: number, end: number): number {

@@ -89,7 +89,9 @@ export class BytesSink {
   addHex(bytes: Uint8Array): void {
     this.#presence.add(true)
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
-    this.#data.write(text, this.#reserve(text.length), 'latin1')
+    // first reserve: it may replace the data
+    const at = this.#reserve(text.length)
+    this.#data.write(text, at, 'latin1')
   }
 
   addNull(): void {
@@ -98,7 +100,7 @@ export class BytesSink {
 
   column(): LeafColumn {
     const offsets = this.#offsets.slice(0, this.#count + 1)
-    const data = this.#data.subarray(0, offsets[this.#count]!)
+    const data = this.#data.subarray(0, offsets[this.#count])
     return this.#presence.column({ kind: 'bytes', data, offsets })
   }
 
