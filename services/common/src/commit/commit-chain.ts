@@ -16,7 +16,7 @@ import type { PartitionId } from '../paths.ts'
 import type { CommitRecord } from './commit-record.ts'
 import { AppError } from '../errors.ts'
 import { failpoint } from '../failpoint.ts'
-import { COMMITS_PREFIX, commitKey, commitPrefix, parseCommitKey } from '../paths.ts'
+import { commitKey, commitPrefix, parseCommitKey } from '../paths.ts'
 import { mapOrdered } from './ordered-map.ts'
 import { COMMIT_BYTES_MAX, parseCommitRecord, serializeCommitRecord } from './commit-record.ts'
 
@@ -37,6 +37,7 @@ export class CommitChain {
   #end = 0n
   #count = 0
   #lastEpoch = 0
+  #lastWriter: string | undefined
 
   readonly #retryPauseMs: number
 
@@ -68,6 +69,7 @@ export class CommitChain {
       checkTiles(id, record, expected)
       expected = BigInt(record.end)
       chain.#lastEpoch = record.epoch
+      chain.#lastWriter = record.writer
     }
     chain.#end = expected
     return chain
@@ -86,6 +88,11 @@ export class CommitChain {
   /** The epoch of the last commit; 0 for an empty chain. A new owner's must be above it. */
   get lastEpoch(): number {
     return this.#lastEpoch
+  }
+
+  /** Who wrote the last commit; undefined for an empty chain. */
+  get lastWriter(): string | undefined {
+    return this.#lastWriter
   }
 
   /**
@@ -191,6 +198,7 @@ export class CommitChain {
     this.#count++
     this.#end = BigInt(record.end)
     this.#lastEpoch = record.epoch
+    this.#lastWriter = record.writer
   }
 
   #remember(start: bigint): void {
@@ -199,27 +207,6 @@ export class CommitChain {
       this.#starts = this.#starts.slice(-COMMITS_CHECKED_AT_OPEN_MAX)
     }
   }
-}
-
-/** The partitions that have commits, with the number of their commits. */
-export async function listCommitChains(
-  store: ObjectStore,
-): Promise<{ id: PartitionId; starts: bigint[] }[]> {
-  const chains = new Map<string, { id: PartitionId; starts: bigint[] }>()
-  for await (const { key } of store.list(COMMITS_PREFIX)) {
-    const parsed = parseCommitKey(key)
-    if (parsed === undefined) {
-      throw new AppError('chain_broken', 'an object among the commits is none', {
-        details: { key },
-      })
-    }
-    const { start, ...id } = parsed
-    const prefix = commitPrefix(id)
-    const chain = chains.get(prefix)
-    if (chain === undefined) chains.set(prefix, { id, starts: [start] })
-    else chain.starts.push(start)
-  }
-  return [...chains.values()]
 }
 
 /** Reads the commits at these starts, in their order, some ahead. */
