@@ -1,6 +1,9 @@
 /** Page compression through node:zlib: one synchronous call per page. */
+import assert from 'node:assert/strict'
 import { brotliCompressSync, constants, gzipSync, zstdCompressSync } from 'node:zlib'
 import { CompressionCodec } from './thrift.ts'
+
+const ZSTD_LEVEL_MAX = 22
 
 export type Compression = 'zstd' | 'gzip' | 'brotli' | 'none'
 
@@ -21,6 +24,7 @@ function chunkSizeFor(length: number): number {
 export function pageCompressor(compression: Compression, zstdLevel: number): PageCompressor {
   switch (compression) {
     case 'zstd': {
+      assert(zstdLevel >= 1 && zstdLevel <= ZSTD_LEVEL_MAX, 'a zstd level; -1 would mean 3')
       const params = { [constants.ZSTD_c_compressionLevel]: zstdLevel }
       return {
         codec: CompressionCodec.ZSTD,

@@ -215,13 +215,15 @@ function renumber(
   let count = 0
   for (let i = 0; i < ids.length; i++) {
     const id = ids[i]!
-    let next = seen[id]!
-    if (next === 0) {
-      used[count++] = id
-      next = count
-      seen[id] = next
+    const known = seen[id]!
+    if (known > 0) {
+      numbered[i] = known - 1
+      continue
     }
-    numbered[i] = next - 1
+    assert(known === 0, 'every id is one of the dictionary')
+    used[count] = id
+    numbered[i] = count++
+    seen[id] = count
   }
   return count
 }

@@ -47,6 +47,21 @@ test('values of another type than the field are refused', () => {
   assert.throws(() => writer.writeColumn(0, twoInts), /INT32/)
 })
 
+test('ids beyond the dictionary are refused', () => {
+  const dictionary = { data: Buffer.from('x'), offsets: Int32Array.of(0, 1) }
+  for (const id of [1, -1]) {
+    const writer = writerOf([leafField('a', 'BYTE_ARRAY')])
+    writer.startRowGroup(2)
+    const values = { kind: 'dictionary', ids: Int32Array.of(0, id), dictionary } as const
+    assert.throws(() => writer.writeColumn(0, { values, count: 2 }), /dictionary/)
+  }
+})
+
+test('a zstd level that would mean another one is refused', () => {
+  const options = { fields: [int], sink: () => undefined, sortingColumns: [], createdBy: 'test' }
+  assert.throws(() => new ParquetFileWriter({ ...options, zstdLevel: -1 }), /level/)
+})
+
 test('runs that do not cover the rows are refused', () => {
   const dictionary = { data: Buffer.from('x'), offsets: Int32Array.of(0, 1) }
   const runs = {
