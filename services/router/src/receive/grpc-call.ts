@@ -33,6 +33,7 @@ export class GrpcCall {
     this.#checkPrefix(prefix)
   })
   #phase: Phase = 'reading'
+  #bodyBytes = 0
   #phaseSinceMs: number
   #progressMs: number
   #route: ExportRoute | undefined
@@ -47,6 +48,11 @@ export class GrpcCall {
     this.#stream = stream
     this.#phaseSinceMs = nowMs
     this.#progressMs = nowMs
+  }
+
+  /** Bytes of DATA frames read so far. */
+  get bodyBytes(): number {
+    return this.#bodyBytes
   }
 
   /** Admits or refuses the call by its headers, before any of its body is read. */
@@ -139,6 +145,7 @@ export class GrpcCall {
   }
 
   #read(chunk: Uint8Array): void {
+    this.#bodyBytes += chunk.length
     if (this.#phase !== 'reading') return
     this.#progressMs = this.#core.nowMs
     try {

@@ -105,28 +105,33 @@ class GrpcReceiver implements Receiver {
   }
 
   #accept(session: ServerHttp2Session): void {
-    if (this.#connections.size >= this.#core.limits.connectionsMax) this.#evictOne()
-    const connection = new GrpcConnection(this.#core, session)
-    this.#connections.set(session, connection)
-    this.#core.metrics.addConnections('grpc', 1)
     session.on('error', ignoreConnectionError)
     session.on('frameError', ignoreConnectionError)
+    const connection = new GrpcConnection(this.#core, session)
+    this.#core.metrics.addConnections('grpc', 1)
     session.on('close', () => {
       this.#connections.delete(session)
       this.#core.metrics.addConnections('grpc', -1)
     })
+    if (this.#connections.size >= this.#core.limits.connectionsMax && !this.#evictOne()) {
+      connection.destroy('evicted')
+      return
+    }
+    this.#connections.set(session, connection)
     if (this.#core.isDraining) connection.leave('drain')
-    if (this.#connections.size > this.#core.limits.connectionsMax) connection.destroy('evicted')
   }
 
-  /** Closes the connection without calls whose last call is longest ago. */
-  #evictOne(): void {
-    let idlest: GrpcConnection | undefined
-    for (const connection of this.#connections.values()) {
-      if (connection.callCount > 0) continue
-      if (idlest === undefined || connection.idleSinceMs < idlest.idleSinceMs) idlest = connection
+  /** Closes the connection without calls whose last call is longest ago; false where all are busy. */
+  #evictOne(): boolean {
+    let idlest: readonly [ServerHttp2Session, GrpcConnection] | undefined
+    for (const entry of this.#connections) {
+      if (entry[1].callCount > 0) continue
+      if (idlest === undefined || entry[1].idleSinceMs < idlest[1].idleSinceMs) idlest = entry
     }
-    idlest?.destroy('evicted')
+    if (idlest === undefined) return false
+    this.#connections.delete(idlest[0])
+    idlest[1].destroy('evicted')
+    return true
   }
 
   #callCount(): number {

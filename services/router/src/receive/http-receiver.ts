@@ -49,7 +49,7 @@ class HttpReceiver implements Receiver {
     const { limits } = this.#core
     this.#server = createServer({
       maxHeaderSize: HTTP1_LIMITS.headerBytesMax,
-      headersTimeout: HTTP1_LIMITS.headersTimeoutMs,
+      headersTimeout: limits.handshakeMs,
       // Bodies have their own limits, answered retryable: Node's would be a 408, which drops data.
       requestTimeout: 0,
       keepAliveTimeout: limits.connectionIdleMs,

@@ -9,7 +9,7 @@ export interface ReceiverLimits {
   readonly connectionsMax: number
   /** A connection without a call for this long is closed. */
   readonly connectionIdleMs: number
-  /** A connection that has not sent its first byte by then is closed. */
+  /** A connection whose first bytes, or whose request headers, are not there by then is closed. */
   readonly handshakeMs: number
   /** Mean life of a gRPC connection, so that clients spread over new pods; times 0.9 to 1.1. */
   readonly connectionAgeMs: number
@@ -62,12 +62,21 @@ export const HTTP2_LIMITS = {
   controlFramesPerSecond: 20,
   /** A Go client measures its bandwidth with a PING per answer. */
   controlFramesPerCall: 4,
+  /**
+   * Bytes of any frames that calls do not explain: a burst, then some per second. A call explains
+   * its headers and a window of body, which may be on its way when the call is refused.
+   */
+  unexplainedBytesBurst: 1024 * 1024,
+  unexplainedBytesPerSecond: 64 * 1024,
+  explainedBytesPerCall: 4 * 1024 * 1024 + 16 * 1024,
+  /** A byte of body explains the nine bytes of a frame of its own. */
+  explainedBytesPerBodyByte: 10,
+  explainedBytesMax: 64 * 1024 * 1024,
 } as const
 
 export const HTTP1_LIMITS = {
   headerBytesMax: 16 * 1024,
   headersMax: 64,
-  headersTimeoutMs: 10_000,
   requestsPerSocketMax: 0,
   /** A refused body is read and thrown away up to here, so that the client gets to read the answer. */
   discardedBytesMax: 2 * LIMITS.requestBytesMax,
