@@ -10,12 +10,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { zstdCompressSync, constants } from 'node:zlib'
-import { ParquetSchema, ParquetWriter } from '@dsnp/parquetjs'
-import * as arrow from 'apache-arrow'
-import { parquetWriteBuffer } from 'hyparquet-writer'
-import * as rust from 'parquet-wasm'
 import { ParquetFileWriter } from '../src/parquet/file-writer.ts'
+import type { LeafField } from '../src/parquet/schema.ts'
 import { runPython } from '../src/testing/python.ts'
 import {
   benchRow,
@@ -27,6 +23,14 @@ import {
   type RunSamples,
 } from './bench-harness.ts'
 import { type BenchColumn, logColumns } from './log-rows.ts'
+import {
+  arrowStream,
+  encodeHyparquet,
+  encodeParquetjs,
+  encodeRust,
+  type RivalColumn,
+  type RivalType,
+} from './rival-writers.ts'
 
 interface Contender {
   readonly name: string
@@ -57,108 +61,28 @@ function encodeOurs(columns: readonly BenchColumn[], rows: number, bloom: boolea
   return Buffer.concat(parts)
 }
 
-function arrowType({ field, column }: BenchColumn): arrow.DataType {
-  switch (field.physical) {
+/** The rows as plain values. */
+function plain(columns: readonly BenchColumn[]): RivalColumn[] {
+  return columns.map(({ field, column, rows }) => ({
+    name: field.name,
+    type: rivalType(field.physical, column.values.kind === 'bytes'),
+    rows,
+  }))
+}
+
+function rivalType(physical: LeafField['physical'], isPlainText: boolean): RivalType {
+  switch (physical) {
     case 'INT32':
-      return new arrow.Int32()
+      return 'int32'
     case 'INT64':
-      return new arrow.Int64()
+      return 'int64'
     case 'DOUBLE':
-      return new arrow.Float64()
+      return 'double'
     case 'BOOLEAN':
-      return new arrow.Bool()
+      return 'boolean'
     case 'BYTE_ARRAY':
-      return column.values.kind === 'bytes'
-        ? new arrow.Utf8()
-        : new arrow.Dictionary(new arrow.Utf8(), new arrow.Int32())
+      return isPlainText ? 'text' : 'dictionary'
   }
-}
-
-function arrowStream(columns: readonly BenchColumn[]): Uint8Array {
-  const vectors = columns.map((column) => [
-    column.field.name,
-    arrow.vectorFromArray(column.rows as unknown[], arrowType(column)),
-  ])
-  return arrow.tableToIPC(
-    new arrow.Table(Object.fromEntries(vectors) as Record<string, arrow.Vector>),
-    'stream',
-  )
-}
-
-function encodeRust(stream: Uint8Array, rows: number): Uint8Array {
-  const properties = new rust.WriterPropertiesBuilder()
-    .setCompression(rust.Compression.ZSTD)
-    .setMaxRowGroupSize(rows)
-    .build()
-  return rust.writeParquet(rust.Table.fromIPCStream(stream), properties)
-}
-
-const HYPARQUET_TYPES = {
-  BOOLEAN: 'BOOLEAN',
-  INT32: 'INT32',
-  INT64: 'INT64',
-  DOUBLE: 'DOUBLE',
-  BYTE_ARRAY: 'STRING',
-} as const
-
-function encodeHyparquet(columns: readonly BenchColumn[], rows: number, zstd: boolean): Uint8Array {
-  const params = { [constants.ZSTD_c_compressionLevel]: 1 }
-  return new Uint8Array(
-    parquetWriteBuffer({
-      columnData: columns.map(({ field, rows: data }) => ({
-        name: field.name,
-        data: data as unknown[],
-        type: HYPARQUET_TYPES[field.physical],
-        nullable: true,
-      })),
-      rowGroupSize: rows,
-      ...(zstd
-        ? {
-            codec: 'ZSTD' as const,
-            compressors: { ZSTD: (bytes: Uint8Array) => zstdCompressSync(bytes, { params }) },
-          }
-        : {}),
-    }),
-  )
-}
-
-const PARQUETJS_TYPES = {
-  BOOLEAN: 'BOOLEAN',
-  INT32: 'INT32',
-  INT64: 'INT64',
-  DOUBLE: 'DOUBLE',
-  BYTE_ARRAY: 'UTF8',
-} as const
-
-/** Snappy, the best that it has. */
-async function encodeParquetjs(columns: readonly BenchColumn[], rows: number): Promise<Uint8Array> {
-  const parts: Uint8Array[] = []
-  const stream = {
-    write: (bytes: Uint8Array, callback: (error?: Error | null) => void) => {
-      parts.push(bytes)
-      callback()
-    },
-    end: (callback: (error?: Error | null) => void) => callback(),
-  } as unknown as Parameters<typeof ParquetWriter.openStream>[1]
-  const schema = new ParquetSchema(
-    Object.fromEntries(
-      // a dot is a path to it
-      columns.map(({ field }) => [
-        field.name.replaceAll('.', '_'),
-        { type: PARQUETJS_TYPES[field.physical], optional: true, compression: 'SNAPPY' as const },
-      ]),
-    ),
-  )
-  const names = columns.map(({ field }) => field.name.replaceAll('.', '_'))
-  const writer = await ParquetWriter.openStream(schema, stream)
-  writer.setRowGroupSize(rows)
-  for (let row = 0; row < rows; row++) {
-    const values: Record<string, unknown> = {}
-    for (const [i, name] of names.entries()) values[name] = columns[i]!.rows[row] ?? undefined
-    await writer.appendRow(values)
-  }
-  await writer.close()
-  return Buffer.concat(parts)
 }
 
 /** What each contender encodes, from its own input made once. */
@@ -176,21 +100,30 @@ const CONTENDERS: readonly Contender[] = [
   {
     name: 'parquet-wasm (arrow-rs), zstd',
     prepare: (columns, rows) => {
-      const stream = arrowStream(columns)
+      const stream = arrowStream(plain(columns))
       return () => encodeRust(stream, rows)
     },
   },
   {
     name: 'hyparquet-writer, zstd',
-    prepare: (columns, rows) => () => encodeHyparquet(columns, rows, true),
+    prepare: (columns, rows) => {
+      const input = plain(columns)
+      return () => encodeHyparquet(input, rows, 'zstd')
+    },
   },
   {
     name: 'hyparquet-writer, snappy',
-    prepare: (columns, rows) => () => encodeHyparquet(columns, rows, false),
+    prepare: (columns, rows) => {
+      const input = plain(columns)
+      return () => encodeHyparquet(input, rows, 'snappy')
+    },
   },
   {
     name: '@dsnp/parquetjs, snappy',
-    prepare: (columns, rows) => () => encodeParquetjs(columns, rows),
+    prepare: (columns, rows) => {
+      const input = plain(columns)
+      return () => encodeParquetjs(input, rows)
+    },
   },
 ]
 
