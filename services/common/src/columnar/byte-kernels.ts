@@ -10,6 +10,8 @@ import { randomBytes } from 'node:crypto'
 const SEED = randomBytes(4).readInt32LE(0)
 const MULTIPLIER = 0x9e3779b1 | 0
 const NATIVE_BYTES_MIN = 128
+const SAMPLED_BYTES_MIN = 512
+const SAMPLE_BYTES = 96
 
 export function equalBytes(
   left: DataView,
@@ -28,9 +30,24 @@ export function equalBytes(
   return true
 }
 
-/** A 32-bit hash, never equal between processes: for tables in memory only. */
+/**
+ * A 32-bit hash, never equal between processes: for tables in memory only. Of long values only
+ * three samples count, since telemetry that is equal in those is mostly equal.
+ */
 export function hashBytes(view: DataView, start: number, end: number): number {
-  let hash = SEED ^ (end - start)
+  if (end - start > SAMPLED_BYTES_MIN) return hashSamples(view, start, end)
+  return hashRange(view, start, end, SEED ^ (end - start))
+}
+
+function hashSamples(view: DataView, start: number, end: number): number {
+  const middle = start + ((end - start) >> 1)
+  let hash = hashRange(view, start, start + SAMPLE_BYTES, SEED ^ (end - start))
+  hash = hashRange(view, middle, middle + SAMPLE_BYTES, hash)
+  return hashRange(view, end - SAMPLE_BYTES, end, hash)
+}
+
+function hashRange(view: DataView, start: number, end: number, seed: number): number {
+  let hash = seed
   let i = start
   for (const last = end - 3; i < last; i += 4) {
     hash = Math.imul(hash ^ view.getInt32(i, true), MULTIPLIER)

@@ -8,10 +8,17 @@ import { Signal } from '../signal.ts'
 import { CHUNK_ITEMS_MAX } from './chunker.ts'
 import type { DecodeCounters, DecodeTally } from './decode-tally.ts'
 import { TimeWindow } from './item-times.ts'
+import { ProtobufWriter } from './protobuf-writer.ts'
 import { RequestDecoder } from './request-decoder.ts'
 
 const DAY_MS = 86_400_000
+const DAY_NANO = 86_400_000_000_000n
 const ITEM_NOUNS = { 1: 'log records', 2: 'spans', 3: 'data points' } as const
+
+/** Of all decodes that run to their end in one go. */
+const sharedPreimage = new ProtobufWriter()
+const noClock = (): number => 0
+const sameBatch = (current: BatchBuilder): BatchBuilder => current
 
 export interface DecodeOptions {
   readonly tenant: string
@@ -50,8 +57,9 @@ export function decodeInto(
       tenant: options.tenant,
       body,
       window: windowOf(options),
-      monotonicMs: () => 0,
-      nextBatch: (current) => current,
+      preimage: sharedPreimage,
+      monotonicMs: noClock,
+      nextBatch: sameBatch,
     },
     builder,
   )
@@ -103,6 +111,7 @@ export class LargeRequestDecoder {
         tenant,
         body,
         window: windowOf(options),
+        preimage: new ProtobufWriter(),
         monotonicMs,
         nextBatch: (current) => this.#nextBatch(current),
       },
@@ -152,7 +161,8 @@ export class LargeRequestDecoder {
 
 function windowOf(options: DecodeOptions): TimeWindow {
   const { arrivalUnixNano, maxAgeMs, maxAheadMs = DAY_MS } = options
-  const latest = arrivalUnixNano + BigInt(Math.round(maxAheadMs)) * 1_000_000n
+  const aheadNano = maxAheadMs === DAY_MS ? DAY_NANO : BigInt(Math.round(maxAheadMs)) * 1_000_000n
+  const latest = arrivalUnixNano + aheadNano
   const earliest =
     maxAgeMs === undefined ? undefined : arrivalUnixNano - BigInt(Math.round(maxAgeMs)) * 1_000_000n
   return new TimeWindow(arrivalUnixNano, latest, earliest)

@@ -59,12 +59,18 @@ export function joinHalves(low: number, high: number): bigint {
   return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
 }
 
+/** One 64-bit value and its halves, low first: all platforms of Node are little-endian here. */
+const bits = new BigUint64Array(1)
+const halves = new Uint32Array(bits.buffer)
+
 function lowHalf(value: bigint): number {
-  return Number(clamp(value) & 0xffffffffn)
+  bits[0] = clamp(value)
+  return halves[0]!
 }
 
 function highHalf(value: bigint): number {
-  return Number(clamp(value) >> 32n)
+  bits[0] = clamp(value)
+  return halves[1]!
 }
 
 function clamp(value: bigint): bigint {

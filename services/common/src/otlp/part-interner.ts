@@ -15,6 +15,8 @@ import { ProtobufWriter } from './protobuf-writer.ts'
 
 const CHILD_TAG = 0x0a
 const SCHEMA_URL_TAG = 0x1a
+/** Scopes of a resource, items of a scope: nearly all of the fields. */
+const ITEM_TAG = 0x12
 
 /** Shared: used and done with within one call. */
 const gathered = new ProtobufWriter()
@@ -33,16 +35,15 @@ export function internPart(
 ): number {
   gatherPart(start, end)
   if (gathered.length > LIMITS.itemBytesMax) return REJECTED_PART
-  const part = gathered.written
-  const view = viewOf(part)
-  const hash = hashBytes(view, 0, part.length)
-  const known = column.entries.find(view, 0, part.length, hash)
+  const { buffer: part, view, length } = gathered
+  const hash = hashBytes(view, 0, length)
+  const known = column.entries.find(view, 0, length, hash)
   if (known >= 0) return known
   const valueCount = tally.valueCount
-  const isNormal = isNormalPart(schema, part, view, tally)
+  const isNormal = isNormalPart(schema, tally)
   tally.valueCount = valueCount
-  if (isNormal) return column.entries.add(part, view, 0, part.length, hash, row)
-  const normalized = normalizeMessage(schema, part.slice(), cursor.baseOffset + start, tally)
+  if (isNormal) return column.entries.add(part, view, 0, length, hash, row)
+  const normalized = normalizeMessage(schema, gathered.take(), cursor.baseOffset + start, tally)
   tally.valueCount = valueCount
   if (normalized.reason !== Reason.none) return REJECTED_PART
   return internBytes(column, normalized.bytes, row)
@@ -59,8 +60,13 @@ export function internBytes(column: RunColumn, bytes: Uint8Array, row: number): 
 /** Writes all fields 1 and 3 in [start, end) to `gathered`, in their order there. */
 function gatherPart(start: number, end: number): void {
   gathered.clear()
+  const { bytes } = cursor
   let at = start
   while (at < end) {
+    if (bytes[at] === ITEM_TAG) {
+      at = readLength(at + 1, end)
+      continue
+    }
     at = readTag(at, end)
     const tag = cursor.low >>> 0
     if (tag !== CHILD_TAG && tag !== SCHEMA_URL_TAG) {
@@ -68,20 +74,18 @@ function gatherPart(start: number, end: number): void {
       continue
     }
     at = readLength(at, end)
-    gathered.bytesField(tag >>> 3, cursor.bytes.subarray(cursor.start, at))
+    gathered.byte(tag)
+    gathered.varint(at - cursor.start)
+    gathered.range(bytes, cursor.view, cursor.start, at)
   }
 }
 
-function isNormalPart(
-  schema: MessageSchema,
-  part: Uint8Array,
-  view: DataView,
-  tally: DecodeTally,
-): boolean {
+/** Whether what was gathered is in normal form. */
+function isNormalPart(schema: MessageSchema, tally: DecodeTally): boolean {
   const outer = cursor.bytes
   const outerView = cursor.view
-  openSource(part, view, cursor.baseOffset)
-  const isNormal = isNormalMessage(schema, 0, part.length, 0, tally)
+  openSource(gathered.buffer, gathered.view, cursor.baseOffset)
+  const isNormal = isNormalMessage(schema, 0, gathered.length, 0, tally)
   openSource(outer, outerView, cursor.baseOffset)
   return isNormal
 }

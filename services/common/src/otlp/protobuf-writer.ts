@@ -1,8 +1,14 @@
 /** A growing buffer of protobuf fields, for messages that are rewritten; not the hot path. */
+import { copyBytes } from '../columnar/byte-kernels.ts'
 import { growBytes } from '../columnar/row-numbers.ts'
 
+const NO_BYTES = new Uint8Array(0)
+const NO_VIEW = new DataView(NO_BYTES.buffer)
+const CAPACITY_MIN = 256
+
 export class ProtobufWriter {
-  #bytes: Uint8Array = new Uint8Array(256)
+  #bytes: Uint8Array = NO_BYTES
+  #view: DataView = NO_VIEW
   #length = 0
 
   get length(): number {
@@ -12,6 +18,15 @@ export class ProtobufWriter {
   /** What was written, as a view that later writes may overwrite. */
   get written(): Uint8Array {
     return this.#bytes.subarray(0, this.#length)
+  }
+
+  /** The buffer behind `written`, which starts it; valid until more is written. */
+  get buffer(): Uint8Array {
+    return this.#bytes
+  }
+
+  get view(): DataView {
+    return this.#view
   }
 
   clear(): void {
@@ -24,15 +39,23 @@ export class ProtobufWriter {
   }
 
   byte(value: number): void {
-    if (this.#length === this.#bytes.length) this.#bytes = growBytes(this.#bytes, this.#length + 1)
+    if (this.#length === this.#bytes.length) this.#grow(this.#length + 1)
     this.#bytes[this.#length++] = value
   }
 
   raw(bytes: Uint8Array): void {
     const end = this.#length + bytes.length
-    if (end > this.#bytes.length) this.#bytes = growBytes(this.#bytes, end)
+    if (end > this.#bytes.length) this.#grow(end)
     this.#bytes.set(bytes, this.#length)
     this.#length = end
+  }
+
+  /** The bytes [start, end) of a buffer with its view, without making a subarray of it. */
+  range(bytes: Uint8Array, view: DataView, start: number, end: number): void {
+    const stop = this.#length + end - start
+    if (stop > this.#bytes.length) this.#grow(stop)
+    copyBytes(bytes, view, start, end, this.#bytes, this.#view, this.#length)
+    this.#length = stop
   }
 
   varint(value: number): void {
@@ -67,5 +90,10 @@ export class ProtobufWriter {
     this.tag(number, 2)
     this.varint(bytes.length)
     this.raw(bytes)
+  }
+
+  #grow(needed: number): void {
+    this.#bytes = growBytes(this.#bytes, Math.max(CAPACITY_MIN, needed))
+    this.#view = new DataView(this.#bytes.buffer)
   }
 }

@@ -15,6 +15,7 @@ import { decodeItem } from './item-decoder.ts'
 import { joinHalves, type TimeWindow } from './item-times.ts'
 import { RESOURCE_PART, SCOPE_PART } from './message-schema.ts'
 import { MetricWalk } from './metric-walk.ts'
+import type { ProtobufWriter } from './protobuf-writer.ts'
 import { REJECTED_PART, internBytes, internPart } from './part-interner.ts'
 import { cursor, openSource, readLength, readTag, skipValue, viewOf } from './protobuf-cursor.ts'
 
@@ -24,11 +25,16 @@ const CHILD_TAG = 0x12
 /** Items between two looks at the clock: at 1 us each far below a slice. */
 const ITEMS_PER_CLOCK_LOOK = 64
 
+/** Stands where no metric is ever open. */
+const NO_METRIC = new MetricWalk()
+
 export interface RequestContext {
   readonly signal: Signal
   readonly tenant: string
   readonly body: Uint8Array
   readonly window: TimeWindow
+  /** Working memory of the chunk at hand; the decoder's alone until it is done. */
+  readonly preimage: ProtobufWriter
   /** Now, in the clock of the deadlines given to `run`. */
   readonly monotonicMs: () => number
   /** Called after each chunk: the batch that takes the next one. */
@@ -43,7 +49,7 @@ export class RequestDecoder implements ChunkContext {
   readonly #context: RequestContext
   readonly #view: DataView
   readonly #chunker: Chunker
-  readonly #metric = new MetricWalk()
+  readonly #metric: MetricWalk
   #at = 0
   #partEnd = -1
   #scopeEnd = -1
@@ -56,7 +62,9 @@ export class RequestDecoder implements ChunkContext {
     this.#context = context
     this.builder = builder
     this.#view = viewOf(context.body)
-    this.#chunker = new Chunker(context.signal, context.tenant, context.body, this)
+    const { signal, tenant, body, preimage } = context
+    this.#chunker = new Chunker(signal, tenant, body, this.#view, this, preimage)
+    this.#metric = signal === Signal.metrics ? new MetricWalk() : NO_METRIC
   }
 
   /** Decodes until the end (true) or, at an item boundary, past the deadline (false). */
