@@ -5,6 +5,7 @@ import { createRegistry } from '@tributary/common/metrics'
 import type { Registry } from '@tributary/common/metrics'
 
 import { Admission } from '../admission.ts'
+import type { ExportHandler } from '../export-handler.ts'
 import { createGrpcReceiver } from '../receive/grpc-receiver.ts'
 import { createHttpReceiver } from '../receive/http-receiver.ts'
 import { ReceiverMetrics } from '../receive/receiver-metrics.ts'
@@ -16,6 +17,8 @@ import type { ProbeHandler } from './probe-handler.ts'
 export interface HarnessOptions {
   readonly limits?: Partial<ReceiverLimits>
   readonly inFlightBytesMax?: number
+  /** Instead of the probe handler. */
+  readonly handler?: ExportHandler
 }
 
 export interface ReceiverHarness {
@@ -42,7 +45,7 @@ export async function startReceivers(options: HarnessOptions = {}): Promise<Rece
   const receiverOptions = {
     host: '127.0.0.1',
     port: 0,
-    handler: probe.handler,
+    handler: options.handler ?? probe.handler,
     admission,
     limits: { sweepIntervalMs: 20, ...options.limits },
     logger: createLogger({ name: 'receiver-test', level: 'silent' }),
