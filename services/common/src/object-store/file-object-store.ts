@@ -54,7 +54,7 @@ export class FileObjectStore implements ObjectStore {
 
   /** Makes the folder where missing and removes what crashed writers left. */
   static async open(url: URL, options: ObjectStoreOptions): Promise<FileObjectStore> {
-    const root = resolve(fileURLToPath(url))
+    const root = folderOf(url)
     const store = new FileObjectStore(root, url.href, options.fs ?? nodeFileSystem)
     try {
       await store.#ensureFolder(root)
@@ -357,6 +357,17 @@ export class FileObjectStore implements ObjectStore {
     // somebody removed folders below us: the next try makes them again
     if (isMissing(error)) this.#durableFolders.clear()
     return fileError(error, key)
+  }
+}
+
+function folderOf(url: URL): string {
+  try {
+    return resolve(fileURLToPath(url))
+  } catch (cause) {
+    throw new AppError('invalid_config', 'object store is no file:///folder', {
+      cause,
+      details: { url: url.href },
+    })
   }
 }
 

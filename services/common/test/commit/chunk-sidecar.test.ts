@@ -3,6 +3,7 @@ import { describe, it } from 'node:test'
 
 import { parseSidecar, readSidecar, serializeSidecar } from '../../src/commit/chunk-sidecar.ts'
 import { hashesKey, logTag } from '../../src/paths.ts'
+import { runPython } from '../../src/testing/python.ts'
 import { PARTITION, commitRecord, memoryStore, sha256 } from './sample-commit.ts'
 
 const RANGE = { start: 2n ** 40n, end: 2n ** 40n + 3n }
@@ -21,6 +22,24 @@ describe('sidecar of chunk hashes', () => {
     const first = '000102030405060708090a0b0c0d0e0f fbe30bfca1010000'
     assert.equal(bytes.toString('hex', 48, 72), first.replaceAll(' ', ''))
     assert.equal(bytes.length, 48 + 2 * 24)
+  })
+
+  it('is read by a foreign reader from its description', () => {
+    const script = [
+      'import struct, sys, zlib',
+      'b = sys.stdin.buffer.read()',
+      "magic, version, size, count, start, end, partition, tag, _, crc = struct.unpack('<8sHHIQQI6sHI', b[:48])",
+      "assert magic == b'TRBHASH1' and version == 1 and size == 24",
+      'assert crc == zlib.crc32(b[:44] + b[48:])',
+      "entries = [struct.unpack('<16sQ', b[48 + 24 * n:72 + 24 * n]) for n in range(count)]",
+      'print(start, end, partition, tag.hex(), [(h.hex(), at) for h, at in entries])',
+    ].join('\n')
+    const text = runPython(script, [], serializeSidecar(PARTITION, RANGE, chunks))
+    const entries = chunks
+      .map(({ hash, appendUnixMs }) => `('${Buffer.from(hash).toString('hex')}', ${appendUnixMs})`)
+      .join(', ')
+    const header = `${RANGE.start} ${RANGE.end} ${PARTITION.partition} ${logTag(PARTITION)}`
+    assert.equal(text.trim(), `${header} [${entries}]`)
   })
 
   it('comes back as it was, also without chunks', () => {

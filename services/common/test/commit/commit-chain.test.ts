@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 
-import { CommitChain } from '../../src/commit/commit-chain.ts'
+import { COMMITS_CHECKED_AT_OPEN_MAX, CommitChain } from '../../src/commit/commit-chain.ts'
 import { parseCommitRecord, serializeCommitRecord } from '../../src/commit/commit-record.ts'
 import type { CommitRecord } from '../../src/commit/commit-record.ts'
 import { AppError } from '../../src/errors.ts'
@@ -177,6 +177,21 @@ describe('CommitChain', () => {
     assert.deepEqual(await recent(17), [17, 18, 19])
     assert.deepEqual(await recent(30), [])
     assert.equal((await recent(0)).length, 20)
+  })
+
+  it('opens a long chain by its newest commits, and walks it whole', async () => {
+    const count = 2 * COMMITS_CHECKED_AT_OPEN_MAX + 10
+    for (let start = 0n; start < count; start++) {
+      const record = commitRecord(start, start + 1n, { files: [] })
+      await store.put(commitKey(PARTITION, start), serializeCommitRecord(record))
+    }
+    const chain = await CommitChain.open(store, PARTITION)
+    assert.equal(chain.end, BigInt(count))
+    assert.equal(chain.count, count)
+    assert.equal((await collect(chain)).length, count)
+    assert.equal(await chain.append(commitRecord(chain.end, chain.end + 1n)), 'committed')
+    await store.delete(commitKey(PARTITION, BigInt(count - 5)))
+    await assert.rejects(CommitChain.open(store, PARTITION), { code: 'chain_broken' })
   })
 
   it('tiles whatever several writers do at once, with lost and refused answers', async () => {

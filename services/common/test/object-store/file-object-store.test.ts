@@ -128,6 +128,15 @@ describe('FileObjectStore', () => {
     assert.deepEqual(await store.get('a/b'), bytes('3'))
   })
 
+  it('takes a folder with any name, and says when a URL names none', async () => {
+    const root = join(folder, 'a b%20c ü')
+    await (await openObjectStore(pathToFileURL(root).href, { logger })).put('a', bytes('x'))
+    assert.equal(await readFile(join(root, 'a'), 'utf8'), 'x')
+    for (const url of ['file://host/x', 'file:///a%2fb', 'ftp://x/y', 'folder', '']) {
+      await assert.rejects(openObjectStore(url, { logger }), { code: 'invalid_config' }, url)
+    }
+  })
+
   it('does not show foreign and hidden files', async () => {
     const { store, root } = await freshStore()
     await store.put('a/b', bytes('1'))
