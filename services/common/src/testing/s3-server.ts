@@ -10,13 +10,14 @@ import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ChildProcess } from 'node:child_process'
 
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 
 import { cacheFolder, processEnvironment, testS3 } from '../config/config.ts'
+import { findPython } from './python.ts'
 
 /** Not older: v1.8.0 fixed a race between create-only puts. */
 const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0'
@@ -120,12 +121,12 @@ async function createBucket(server: S3Server): Promise<void> {
   client.destroy()
 }
 
-/** The built program; builds it where Go is at hand. */
-function findVersitygw(): string {
+/** The built program; builds it where Go is at hand, on the path or in .venv. */
+export function findVersitygw(): string {
   const folder = join(cacheFolder(), 'bin')
   const program = join(folder, 'versitygw')
   if (existsSync(program)) return program
-  const install = spawnSync('go', ['install', VERSITYGW], {
+  const install = spawnSync(findGo(), ['install', VERSITYGW], {
     env: { ...processEnvironment(), GOBIN: folder },
     encoding: 'utf8',
     timeout: BUILD_TIMEOUT_MS,
@@ -136,6 +137,12 @@ function findVersitygw(): string {
       `AWS_SECRET_ACCESS_KEY), or install Go and run: GOBIN=${folder} go install ${VERSITYGW}\n` +
       (install.error?.message ?? install.stderr),
   )
+}
+
+function findGo(): string {
+  if (spawnSync('go', ['version']).status === 0) return 'go'
+  // services/e2e/tools/foreign-readers.mjs puts it beside the interpreter of the foreign readers
+  return join(dirname(findPython()), 'go')
 }
 
 async function untilReady(endpoint: string, child: ChildProcess): Promise<void> {
