@@ -13,6 +13,7 @@
  *                 (k from 1), of sha256(content varint(k))
  */
 import { hash } from 'node:crypto'
+import { CHUNK_HASH_BYTES } from '../columnar/chunk-list.ts'
 import type { BatchBuilder } from '../columnar/batch-builder.ts'
 import type { ByteDictionary } from '../columnar/byte-dictionary.ts'
 import type { Signal } from '../signal.ts'
@@ -114,7 +115,7 @@ export class Chunker {
     const end = this.#segmentEnd
     preimage.varint(end - start)
     if (end - start < HASHED_BYTES_MIN) preimage.range(this.#body, this.#view, start, end)
-    else preimage.raw(hash('sha256', this.#body.subarray(start, end), 'buffer'))
+    else preimage.latin1(sha256(this.#body.subarray(start, end)))
     this.#segmentStart = -1
   }
 
@@ -126,8 +127,9 @@ export class Chunker {
     const openMetric = this.#context.openMetric()
     if (this.#itemCount > 0 && rowCount > 0) {
       if (openMetric !== undefined) this.#preimage.raw(openMetric)
-      const content = this.#contentHash(builder, resourceId)
-      builder.chunks.push(this.#distinct(content), this.#rowStart, rowCount, this.#isRemovable)
+      const content = this.#distinct(this.#contentHash(builder, resourceId))
+      for (let i = 0; i < CHUNK_HASH_BYTES; i++) chunkHash[i] = content.charCodeAt(i)
+      builder.chunks.push(chunkHash, this.#rowStart, rowCount, this.#isRemovable)
     }
     this.#preimage.clear()
     if (openMetric !== undefined) this.#preimage.raw(openMetric)
@@ -136,33 +138,37 @@ export class Chunker {
     this.#isRemovable = true
   }
 
-  #contentHash(builder: BatchBuilder, resourceId: number): Buffer {
+  #contentHash(builder: BatchBuilder, resourceId: number): string {
     contentWriter.clear()
     contentWriter.byte(this.#signal)
     contentWriter.varint(this.#tenant.length)
-    for (let i = 0; i < this.#tenant.length; i++) contentWriter.byte(this.#tenant.charCodeAt(i))
+    contentWriter.latin1(this.#tenant)
     writeEntry(contentWriter, builder.resource.entries, resourceId)
     const { buffer, view, length } = this.#preimage
     contentWriter.range(buffer, view, 0, length)
-    return hash('sha256', contentWriter.written, 'buffer')
+    return sha256(contentWriter.written)
   }
 
   /** Equal chunks of one request differ by their ordinal: all of them are meant. */
-  #distinct(content: Buffer): Uint8Array {
-    const text = content.toString('latin1')
+  #distinct(content: string): string {
     if (this.#firstContent === undefined) {
-      this.#firstContent = text
+      this.#firstContent = content
       return content
     }
     this.#equalContents ??= new Map([[this.#firstContent, 1]])
-    const ordinal = this.#equalContents.get(text) ?? 0
-    this.#equalContents.set(text, ordinal + 1)
+    const ordinal = this.#equalContents.get(content) ?? 0
+    this.#equalContents.set(content, ordinal + 1)
     if (ordinal === 0) return content
     contentWriter.clear()
-    contentWriter.raw(content)
+    contentWriter.latin1(content)
     contentWriter.varint(ordinal)
-    return hash('sha256', contentWriter.written, 'buffer')
+    return sha256(contentWriter.written)
   }
+}
+
+/** A digest, a character per byte: as text the native call takes half as long (0.44 us). */
+function sha256(bytes: Uint8Array): string {
+  return hash('sha256', bytes, 'binary')
 }
 
 /** The bytes of a dictionary's entry behind their length. */
@@ -175,3 +181,4 @@ function writeEntry(writer: ProtobufWriter, entries: ByteDictionary, id: number)
 
 /** Shared by all chunkers: used and done with within one call. */
 const contentWriter = new ProtobufWriter()
+const chunkHash = new Uint8Array(CHUNK_HASH_BYTES)

@@ -50,6 +50,14 @@ export class ProtobufWriter {
     this.#length = end
   }
 
+  /** One byte per character of a text that has none above 255. */
+  latin1(text: string): void {
+    const stop = this.#length + text.length
+    if (stop > this.#bytes.length) this.#grow(stop)
+    for (let i = 0; i < text.length; i++) this.#bytes[this.#length + i] = text.charCodeAt(i)
+    this.#length = stop
+  }
+
   /** The bytes [start, end) of a buffer with its view, without making a subarray of it. */
   range(bytes: Uint8Array, view: DataView, start: number, end: number): void {
     const stop = this.#length + end - start
