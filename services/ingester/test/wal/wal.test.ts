@@ -69,8 +69,11 @@ test('truncation unlinks whole segments, also the active one, and survives a pow
   const options = walOptions(fs, { segmentBytesMax: 2000 })
   const { wal } = await replay(options)
   for (let number = 0; number < 50; number++) await wal.append(payloadOf(number))
+  const before = fs.paths().length
   await wal.truncate(25n)
   const rebooted = fs.losePower(0)
+  assert.ok(fs.paths().length < before)
+  assert.deepEqual(rebooted.paths(), fs.paths())
   const again = await replay({ ...options, fs: rebooted }, 25n)
   assert.equal(again.frames.size, 25)
   await again.wal.append(payloadOf(50))
