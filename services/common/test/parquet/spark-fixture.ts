@@ -6,6 +6,7 @@
  * leaves FOLDER/every-column.parquet and FOLDER/expected.json: {column: [canonical value, ...]},
  * as column-builder.ts defines canonical values (text and bytes as hex, doubles as the hex of
  * their bits, ints and microseconds as decimal text, structs as arrays in field order).
+ * spark-check.py reads the file and compares.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
