@@ -30,6 +30,8 @@ const TYPES: ReadonlyMap<string, AttributeType> = new Map(
   ATTRIBUTE_TYPES.map((type) => [SUFFIXES[type], type]),
 )
 
+/** What nearly all keys are: printable ASCII without @, the same in every engine. */
+const PLAIN = /^[ -?A-~]*$/
 const EMPTY_BODY = '@empty'
 // C0, DEL, C1 and surrogates without their other half
 const ESCAPED =
@@ -72,6 +74,7 @@ export function parseColumnName(column: string): ColumnName | undefined {
  * equalsIgnoreCase (Spark) and full Unicode mappings do. Keys that fold alike without need get a suffix.
  */
 export function foldKey(key: string): string {
+  if (PLAIN.test(key)) return key.toLowerCase()
   // twice each way: sharp s, Kelvin, dotless i, long s and final sigma all meet their kin
   const folded = key.toLowerCase().toUpperCase().toLowerCase().toUpperCase().toLowerCase()
   return folded.replaceAll('i\u0307', 'i').replaceAll('\u03c2', '\u03c3')
@@ -79,6 +82,7 @@ export function foldKey(key: string): string {
 
 function escapeKey(key: string): string {
   if (key === '') return EMPTY_BODY
+  if (PLAIN.test(key) && !key.startsWith('_')) return key
   const escaped = key
     .replaceAll('@', '@@')
     .replace(ESCAPED, (character) => `@x${character.charCodeAt(0).toString(16).padStart(4, '0')}`)

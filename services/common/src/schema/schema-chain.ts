@@ -71,12 +71,13 @@ export async function resolveOrExtend(
   wanted: readonly WantedColumn[],
   base?: SchemaState,
 ): Promise<SchemaState> {
-  if (base !== undefined && base.additionsFor(wanted).length === 0) return base
+  if (base !== undefined && base.extend(wanted) === undefined) return base
   let state = await loadSchema(store, tenant, signal, base)
   for (let race = 0; race < RACES_MAX; race++) {
-    const additions = state.additionsFor(wanted)
-    if (additions.length === 0) return state
-    const version = state.version + 1
+    const extension = state.extend(wanted)
+    if (extension === undefined) return state
+    const { additions, next } = extension
+    const { version } = next
     const key = schemaKey(tenant, signal, version)
     await failpoint('schema:before-put')
     try {
@@ -89,7 +90,7 @@ export async function resolveOrExtend(
       continue
     }
     await failpoint('schema:after-put')
-    return state.with(version, additions)
+    return next
   }
   throw new AppError('store_unavailable', 'schema changes too fast', {
     details: { tenant, signal },

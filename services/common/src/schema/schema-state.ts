@@ -9,7 +9,7 @@
 import assert from 'node:assert/strict'
 
 import type { SignalName } from '../signal.ts'
-import type { AttributeType, Namespace } from './column-name.ts'
+import type { AttributeType, ColumnName, Namespace } from './column-name.ts'
 import { AppError } from '../errors.ts'
 import { foldKey, formatColumnName, parseColumnName } from './column-name.ts'
 
@@ -42,69 +42,88 @@ export interface SchemaSnapshot {
 /** How the keys of a namespace that fold alike share out their names. */
 interface NamedKey {
   readonly ordinal: number
-  hasPlainOwner: boolean
+  readonly hasPlainOwner: boolean
+}
+
+/** What follows from the additions, for finding names in both directions. */
+interface SchemaIndex {
+  readonly additions: SchemaAddition[]
+  readonly columns: Map<string, string>
+  readonly byColumn: Map<string, SchemaAddition>
+  readonly folded: Set<string>
+  readonly keys: Map<string, NamedKey>
+  readonly ordinals: Map<string, number>
+  readonly counts: Map<Namespace, number>
 }
 
 export class SchemaState {
   readonly tenant: string
   readonly signal: SignalName
   readonly version: number
-  readonly #additions: readonly SchemaAddition[]
-  readonly #columns = new Map<string, string>()
-  readonly #byColumn = new Map<string, SchemaAddition>()
-  readonly #folded = new Set<string>()
-  readonly #keys = new Map<string, NamedKey>()
-  readonly #ordinals = new Map<string, number>()
-  readonly #counts = new Map<Namespace, number>()
+  readonly #index: SchemaIndex
 
-  private constructor(snapshot: SchemaSnapshot) {
-    this.tenant = snapshot.tenant
-    this.signal = snapshot.signal
-    this.version = snapshot.version
-    this.#additions = snapshot.additions
-    for (const addition of snapshot.additions) this.#add(addition)
+  private constructor(
+    table: { readonly tenant: string; readonly signal: SignalName },
+    version: number,
+    index: SchemaIndex,
+  ) {
+    this.tenant = table.tenant
+    this.signal = table.signal
+    this.version = version
+    this.#index = index
   }
 
   /** Version 0: no attribute column yet. */
   static empty(tenant: string, signal: SignalName): SchemaState {
-    return new SchemaState({ tenant, signal, version: 0, additions: [] })
+    return new SchemaState({ tenant, signal }, 0, emptyIndex())
   }
 
   /** @throws AppError schema_conflict where the additions contradict each other */
   static restore(snapshot: SchemaSnapshot): SchemaState {
-    return new SchemaState(snapshot)
+    const state = new SchemaState(snapshot, snapshot.version, emptyIndex())
+    for (const addition of snapshot.additions)
+      state.#add(addition, parseColumnName(addition.column))
+    return state
   }
 
-  snapshot(): SchemaSnapshot {
+  /**
+   * All of it, or only what `resolve` needs for the wanted attributes: a table that has seen
+   * thousands of keys should not cross to a worker for a file with ten.
+   */
+  snapshot(wanted?: readonly WantedColumn[]): SchemaSnapshot {
     const { tenant, signal, version } = this
-    return { tenant, signal, version, additions: this.#additions }
+    const { additions } = this.#index
+    if (wanted === undefined) return { tenant, signal, version, additions }
+    const columns = new Set(wanted.map((want) => this.resolve(want.namespace, want.key, want.type)))
+    return {
+      ...{ tenant, signal, version },
+      additions: additions.filter(({ column }) => columns.has(column)),
+    }
   }
 
   /** The state after the next version. @throws AppError schema_conflict */
   with(version: number, additions: readonly SchemaAddition[]): SchemaState {
     assert.equal(version, this.version + 1, 'versions follow each other')
-    return new SchemaState({
-      ...this.snapshot(),
-      version,
-      additions: [...this.#additions, ...additions],
-    })
+    const next = new SchemaState(this, version, copyIndex(this.#index))
+    for (const addition of additions) next.#add(addition, parseColumnName(addition.column))
+    return next
   }
 
   /** The Parquet column of a key and type; undefined where it has none: it goes to `_overflow`. */
   resolve(namespace: Namespace, key: string, type: AttributeType): string | undefined {
-    return this.#columns.get(columnId(namespace, key, type))
+    return this.#index.columns.get(columnId(namespace, key, type))
   }
 
   /** What a column of this table holds. */
   describe(column: string): SchemaAddition | undefined {
-    return this.#byColumn.get(column)
+    return this.#index.byColumn.get(column)
   }
 
   /** Columns -> what they hold, for the footer of a file that has these columns. */
   columnMap(columns: Iterable<string>): Record<string, WantedColumn> {
     const entries: [string, WantedColumn][] = []
     for (const column of columns) {
-      const held = this.#byColumn.get(column)
+      const held = this.#index.byColumn.get(column)
       if (held === undefined) continue
       entries.push([column, { namespace: held.namespace, key: held.key, type: held.type }])
     }
@@ -112,61 +131,99 @@ export class SchemaState {
   }
 
   /**
-   * The additions that give every wanted attribute a column, as far as SCHEMA_COLUMNS_MAX allows;
-   * empty where all have one. In the order wanted: the first type of a key owns the plain name.
+   * The next version: additions that give every wanted attribute a column, as far as
+   * SCHEMA_COLUMNS_MAX allows, and the state with them. In the order wanted: the first type of a
+   * key owns the plain name. Undefined where nothing is missing, or nothing can be added.
    */
-  additionsFor(wanted: Iterable<WantedColumn>): SchemaAddition[] {
-    const missing: WantedColumn[] = []
-    for (const want of wanted) {
-      if (this.resolve(want.namespace, want.key, want.type) === undefined) missing.push(want)
-    }
-    if (missing.length === 0) return []
-    // names depend on each other: they are given on a copy, one after the other
-    const trial = new SchemaState(this.snapshot())
+  extend(
+    wanted: Iterable<WantedColumn>,
+  ): { readonly additions: readonly SchemaAddition[]; readonly next: SchemaState } | undefined {
+    let next: SchemaState | undefined
     const additions: SchemaAddition[] = []
-    for (const { namespace, key, type } of missing) {
-      const isKnown = trial.resolve(namespace, key, type) !== undefined
-      if (isKnown || (trial.#counts.get(namespace) ?? 0) >= SCHEMA_COLUMNS_MAX) continue
-      const addition = { namespace, key, type, column: trial.#nameFor(namespace, key, type) }
-      trial.#add(addition)
+    for (const { namespace, key, type } of wanted) {
+      const { counts } = (next ?? this).#index
+      if ((next ?? this).resolve(namespace, key, type) !== undefined) continue
+      if ((counts.get(namespace) ?? 0) >= SCHEMA_COLUMNS_MAX) continue
+      next ??= new SchemaState(this, this.version + 1, copyIndex(this.#index))
+      const name = next.#nameFor(namespace, key, type)
+      const addition = { namespace, key, type, column: formatColumnName(name) }
+      next.#add(addition, name)
       additions.push(addition)
     }
-    return additions
+    return next === undefined ? undefined : { additions, next }
   }
 
-  #nameFor(namespace: Namespace, key: string, type: AttributeType): string {
-    const named = this.#keys.get(`${namespace}.${key}`)
-    const ordinal = named?.ordinal ?? (this.#ordinals.get(foldedKey(namespace, key)) ?? 0) + 1
+  /** The additions of `extend` alone. */
+  additionsFor(wanted: Iterable<WantedColumn>): readonly SchemaAddition[] {
+    return this.extend(wanted)?.additions ?? []
+  }
+
+  #nameFor(namespace: Namespace, key: string, type: AttributeType): ColumnName {
+    const { keys, ordinals } = this.#index
+    const named = keys.get(keyId(namespace, key))
+    const ordinal = named?.ordinal ?? (ordinals.get(foldedKey(namespace, key)) ?? 0) + 1
     // arrays and maps are JSON text and say so in their name, whoever came first
     const isPlain = type !== 'any' && named?.hasPlainOwner !== true
-    return formatColumnName({ namespace, key, ordinal, type: isPlain ? undefined : type })
+    return { namespace, key, ordinal, type: isPlain ? undefined : type }
   }
 
-  #add(addition: SchemaAddition): void {
+  /** `name` is what the column's name reads as. */
+  #add(addition: SchemaAddition, name: ColumnName | undefined): void {
     const { namespace, key, type, column } = addition
-    const name = parseColumnName(column)
+    const { additions, columns, byColumn, folded, keys, ordinals, counts } = this.#index
     const isOwnName =
       name?.namespace === namespace &&
       name.key === key &&
       (name.type === undefined ? type !== 'any' : name.type === type)
     if (!isOwnName) throw conflict(this, 'a column has a name of another attribute', addition)
     const id = columnId(namespace, key, type)
-    const folded = foldKey(column)
-    if (this.#columns.has(id) || this.#folded.has(folded)) {
+    const foldedColumn = foldKey(column)
+    if (columns.has(id) || folded.has(foldedColumn)) {
       throw conflict(this, 'a column is added twice', addition)
     }
-    const keyId = `${namespace}.${key}`
-    const named = this.#keys.get(keyId) ?? { ordinal: name.ordinal, hasPlainOwner: false }
-    if (named.ordinal !== name.ordinal) throw conflict(this, 'a key changes its name', addition)
-    named.hasPlainOwner ||= name.type === undefined
-    this.#keys.set(keyId, named)
-    const foldedId = foldedKey(namespace, key)
-    this.#ordinals.set(foldedId, Math.max(this.#ordinals.get(foldedId) ?? 0, name.ordinal))
-    this.#columns.set(id, column)
-    this.#folded.add(folded)
-    this.#byColumn.set(column, addition)
-    this.#counts.set(namespace, (this.#counts.get(namespace) ?? 0) + 1)
+    const named = keys.get(keyId(namespace, key))
+    if (named !== undefined && named.ordinal !== name.ordinal) {
+      throw conflict(this, 'a key changes its name', addition)
+    }
+    const hasPlainOwner = named?.hasPlainOwner === true || name.type === undefined
+    keys.set(keyId(namespace, key), { ordinal: name.ordinal, hasPlainOwner })
+    const folding = foldedKey(namespace, key)
+    ordinals.set(folding, Math.max(ordinals.get(folding) ?? 0, name.ordinal))
+    additions.push(addition)
+    columns.set(id, column)
+    folded.add(foldedColumn)
+    byColumn.set(column, addition)
+    counts.set(namespace, (counts.get(namespace) ?? 0) + 1)
   }
+}
+
+function emptyIndex(): SchemaIndex {
+  return {
+    additions: [],
+    columns: new Map(),
+    byColumn: new Map(),
+    folded: new Set(),
+    keys: new Map(),
+    ordinals: new Map(),
+    counts: new Map(),
+  }
+}
+
+/** Copied maps cost a tenth of names that are parsed again. */
+function copyIndex(index: SchemaIndex): SchemaIndex {
+  return {
+    additions: [...index.additions],
+    columns: new Map(index.columns),
+    byColumn: new Map(index.byColumn),
+    folded: new Set(index.folded),
+    keys: new Map(index.keys),
+    ordinals: new Map(index.ordinals),
+    counts: new Map(index.counts),
+  }
+}
+
+function keyId(namespace: Namespace, key: string): string {
+  return `${namespace}.${key}`
 }
 
 function columnId(namespace: Namespace, key: string, type: AttributeType): string {

@@ -7,7 +7,11 @@ import type { SchemaAddition, WantedColumn } from '../../src/schema/schema-state
 import { SCHEMA_COLUMNS_MAX, SchemaState } from '../../src/schema/schema-state.ts'
 
 function extend(state: SchemaState, ...wanted: WantedColumn[]): SchemaState {
-  return state.with(state.version + 1, state.additionsFor(wanted))
+  const extension = state.extend(wanted)
+  if (extension === undefined) return state
+  const { additions, next } = extension
+  assert.deepEqual(state.with(next.version, additions).snapshot(), next.snapshot())
+  return next
 }
 
 const item = (key: string, type: WantedColumn['type']): WantedColumn => ({
@@ -56,7 +60,12 @@ describe('SchemaState', () => {
     const clone = SchemaState.restore(structuredClone(state.snapshot()))
     assert.deepEqual(clone.snapshot(), state.snapshot())
     assert.equal(clone.resolve('attributes', 'A', 'any'), 'attributes.A@2@json')
-    assert.deepEqual(clone.additionsFor([item('a', 'int')]), [])
+    assert.equal(clone.extend([item('a', 'int')]), undefined)
+    const part = state.snapshot([item('A', 'any'), item('unknown', 'int')])
+    assert.equal(part.additions.length, 1)
+    const restored = SchemaState.restore(part)
+    assert.equal(restored.resolve('attributes', 'A', 'any'), 'attributes.A@2@json')
+    assert.equal(restored.version, state.version)
   })
 
   it('maps columns to what they hold, for the footer', () => {
@@ -78,9 +87,9 @@ describe('SchemaState', () => {
     assert.equal(state.snapshot().additions.length, SCHEMA_COLUMNS_MAX)
     assert.equal(state.resolve('attributes', 'k0', 'int'), 'attributes.k0')
     assert.equal(state.resolve('attributes', `k${SCHEMA_COLUMNS_MAX}`, 'int'), undefined)
-    assert.deepEqual(state.additionsFor(wanted), [])
+    assert.equal(state.extend(wanted), undefined)
     const other: WantedColumn = { namespace: 'resource', key: 'k', type: 'int' }
-    assert.equal(state.additionsFor([other]).length, 1)
+    assert.equal(state.extend([other])?.additions.length, 1)
   })
 
   it('refuses additions that contradict each other or their names', () => {
