@@ -28,10 +28,10 @@ export type ValueColumn =
   BytesColumn | Fixed64Column | Fixed32Column | BoolColumn | FixedBytesColumn | ListColumn
 export type ColumnBuilder = RunColumn | ValueColumn
 
-/** Schema field, field node and buffers of a column in an Arrow stream; a dictionary batch more. */
-const COLUMN_OVERHEAD_BYTES = 200
-/** Schema, record batch and end marker of an Arrow stream, and the envelope's header. */
-const BATCH_OVERHEAD_BYTES = 600
+/** Schema field, field node, buffers and padding of a column in an Arrow stream. */
+const COLUMN_OVERHEAD_BYTES = 130
+/** Schema, record batch and end marker of an Arrow stream, the two run columns, the envelope. */
+const BATCH_OVERHEAD_BYTES = 800
 
 export interface Savepoint {
   readonly rowCount: number
@@ -84,7 +84,7 @@ export class BatchBuilder {
     const columns: ColumnBuilder[] = [this.resource, this.scope]
     for (const column of this.#fixed) if (column.count > 0) columns.push(column)
     for (const column of this.attributes.columns) columns.push(column)
-    for (const column of columns) if (column.kind === 'bytes') column.finish()
+    for (const column of columns) if (column.kind === 'bytes') column.finish(this.rowCount)
     return columns
   }
 
@@ -119,8 +119,9 @@ export class BatchBuilder {
 
   /** At the end of a request: gives up dictionaries that do not pay. */
   settle(): void {
-    for (const column of this.#fixed) if (column.kind === 'bytes') column.settle()
-    for (const column of this.attributes.columns) if (column.kind === 'bytes') column.settle()
+    for (const column of this.#fixed) if (column.kind === 'bytes') column.settle(this.rowCount)
+    for (const column of this.attributes.columns)
+      if (column.kind === 'bytes') column.settle(this.rowCount)
   }
 
   /** Bytes that the batch takes in memory and as an Arrow stream, within some percent. */
@@ -128,13 +129,8 @@ export class BatchBuilder {
     const { rowCount } = this
     let bytes = BATCH_OVERHEAD_BYTES
     bytes += this.resource.byteSize(rowCount) + this.scope.byteSize(rowCount)
-    const bitmapBytes = (rowCount + 7) >> 3
-    for (const column of this.#fixed) {
-      if (column.count > 0) bytes += COLUMN_OVERHEAD_BYTES + bitmapBytes + column.byteSize()
-    }
-    for (const column of this.attributes.columns) {
-      bytes += COLUMN_OVERHEAD_BYTES + bitmapBytes + column.byteSize()
-    }
+    for (const column of this.#fixed) bytes += arrowBytes(column, rowCount)
+    for (const column of this.attributes.columns) bytes += arrowBytes(column, rowCount)
     return bytes
   }
 
@@ -160,6 +156,13 @@ export class BatchBuilder {
         return this.metrics.all
     }
   }
+}
+
+function arrowBytes(column: ValueColumn, rowCount: number): number {
+  const { count } = column
+  if (count === 0) return 0
+  const bitmapBytes = count === rowCount ? 0 : (rowCount + 7) >> 3
+  return COLUMN_OVERHEAD_BYTES + bitmapBytes + column.byteSize(rowCount)
 }
 
 const NO_LOGS = new LogColumns()

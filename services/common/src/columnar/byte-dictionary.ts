@@ -110,6 +110,12 @@ export class ByteDictionary {
     return this.byteLength + (this.size + 1) * 4
   }
 
+  /** Width of an id in an Arrow stream. */
+  idBytes(): number {
+    if (this.size > 0x8000) return 4
+    return this.size > 0x80 ? 2 : 1
+  }
+
   /** Bytes of memory reserved, used or not. */
   capacityBytes(): number {
     return this.bytes.length + (this.offsets.length + this.hashes.length * 2) * 4

@@ -12,6 +12,8 @@ import { RowNumbers, growInt32 } from './row-numbers.ts'
 const HINT_VALUES_MIN = 64
 /** While filling, a dictionary is given up after this many values when half are distinct. */
 const SETTLE_VALUES_MIN = 256
+/** Message, schema entry and padding that a dictionary costs in an Arrow stream. */
+const DICTIONARY_OVERHEAD_BYTES = 250
 /** After so many plain batches a dictionary is tried again. */
 const PLAIN_BATCHES_MAX = 15
 
@@ -28,6 +30,8 @@ export class BytesColumn {
   isDictionary: boolean
   /** Entry of value i, for i < count, while `isDictionary`. */
   ids: Int32Array = new Int32Array(0)
+  /** Bytes of all values, equal ones counted each time. */
+  valueBytes = 0
   plainBatches = 0
 
   constructor(name: string, type: BytesType, mayShare: boolean) {
@@ -53,6 +57,7 @@ export class BytesColumn {
     if (!this.isDictionary) {
       if (mustCheck && !isValidUtf8(bytes, view, start, end)) return false
       this.entries.append(bytes, view, start, end)
+      this.valueBytes += end - start
       this.rows.push(row)
       return true
     }
@@ -68,6 +73,7 @@ export class BytesColumn {
       }
     }
     this.ids[count] = id
+    this.valueBytes += end - start
     this.rows.push(row)
     return true
   }
@@ -75,19 +81,27 @@ export class BytesColumn {
   truncateRows(row: number): void {
     const count = this.rows.countBelow(row)
     if (count === this.rows.count) return
+    this.valueBytes -= this.#bytesFrom(count)
     this.rows.truncate(count)
     if (this.isDictionary) this.entries.truncateUses(count)
     else this.entries.size = count
   }
 
-  /** Between requests: gives up a dictionary in which at least half of many values differ. */
-  settle(): void {
-    if (this.isDictionary && this.count >= SETTLE_VALUES_MIN) this.#preferPlain()
+  /**
+   * Between requests: gives up a dictionary in which more than half of many values differ. Not in
+   * a column that most rows lack: plain values take four bytes of offset in every row.
+   */
+  settle(rowCount: number): void {
+    const { count } = this
+    if (!this.isDictionary || count < SETTLE_VALUES_MIN || count * 2 < rowCount) return
+    if (this.entries.size * 2 > count) this.#becomePlain()
   }
 
-  /** Before writing: the same for any number of values. */
-  finish(): void {
-    if (this.isDictionary) this.#preferPlain()
+  /** Before writing: takes the smaller form. */
+  finish(rowCount: number): void {
+    if (this.isDictionary && this.#plainSize(rowCount) <= this.#sharedSize(rowCount)) {
+      this.#becomePlain()
+    }
   }
 
   reset(): void {
@@ -96,13 +110,15 @@ export class BytesColumn {
     else if (isHint && this.mayShare) this.plainBatches = PLAIN_BATCHES_MAX
     else if (this.plainBatches > 0) this.plainBatches -= 1
     this.isDictionary = this.mayShare && this.plainBatches === 0
+    this.valueBytes = 0
     this.rows.truncate(0)
     this.entries.clear()
   }
 
-  byteSize(): number {
-    const ids = this.isDictionary ? this.count * (this.entries.size > 127 ? 2 : 1) : 0
-    return ids + this.entries.byteSize()
+  /** Bytes in an Arrow stream of `rowCount` rows, in the smaller form. */
+  byteSize(rowCount: number): number {
+    const plain = this.#plainSize(rowCount)
+    return this.isDictionary ? Math.min(plain, this.#sharedSize(rowCount)) : plain
   }
 
   /** Bytes of memory reserved, used or not. */
@@ -110,11 +126,29 @@ export class BytesColumn {
     return this.entries.capacityBytes() + this.ids.length * 4
   }
 
-  #preferPlain(): void {
+  #plainSize(rowCount: number): number {
+    return this.valueBytes + (rowCount + 1) * 4
+  }
+
+  #sharedSize(rowCount: number): number {
+    return this.entries.byteSize() + rowCount * this.entries.idBytes() + DICTIONARY_OVERHEAD_BYTES
+  }
+
+  /** Bytes of the values from `index` on. */
+  #bytesFrom(index: number): number {
+    const { offsets, size } = this.entries
+    if (!this.isDictionary) return offsets[size]! - offsets[index]!
+    let bytes = 0
+    for (let i = index; i < this.count; i++) {
+      const id = this.ids[i]!
+      bytes += offsets[id + 1]! - offsets[id]!
+    }
+    return bytes
+  }
+
+  #becomePlain(): void {
     const count = this.count
-    const { size } = this.entries
-    if (size * 2 <= count) return
-    if (size < count) expand(this.entries, this.ids, count)
+    if (this.entries.size < count) expand(this.entries, this.ids, count)
     this.isDictionary = false
   }
 }

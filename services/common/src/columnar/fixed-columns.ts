@@ -44,8 +44,9 @@ export class Fixed64Column {
     this.rows.truncate(0)
   }
 
-  byteSize(): number {
-    return this.count * 8
+  /** Bytes in an Arrow stream of `rowCount` rows, absent values included; so the others below. */
+  byteSize(rowCount: number): number {
+    return rowCount * 8
   }
 }
 
@@ -81,8 +82,8 @@ export class Fixed32Column {
     this.rows.truncate(0)
   }
 
-  byteSize(): number {
-    return this.count * 4
+  byteSize(rowCount: number): number {
+    return rowCount * 4
   }
 }
 
@@ -117,8 +118,8 @@ export class BoolColumn {
     this.rows.truncate(0)
   }
 
-  byteSize(): number {
-    return (this.count + 7) >> 3
+  byteSize(rowCount: number): number {
+    return (rowCount + 7) >> 3
   }
 }
 
@@ -162,8 +163,8 @@ export class FixedBytesColumn {
     this.rows.truncate(0)
   }
 
-  byteSize(): number {
-    return this.count * this.width
+  byteSize(rowCount: number): number {
+    return rowCount * this.width
   }
 }
 
@@ -209,7 +210,7 @@ export class ListColumn {
     this.rows.truncate(0)
   }
 
-  byteSize(): number {
-    return this.offsets[this.count]! * 8 + (this.count + 1) * 4
+  byteSize(rowCount: number): number {
+    return this.offsets[this.count]! * 8 + (rowCount + 1) * 4
   }
 }

@@ -42,10 +42,6 @@ export class RowNumbers {
   rowOf(index: number): number {
     return this.isDense ? index : this.numbers[index]!
   }
-
-  byteSize(): number {
-    return this.isDense ? 0 : this.count * 4
-  }
 }
 
 function becomeSparse(rows: RowNumbers): void {

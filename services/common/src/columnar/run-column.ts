@@ -45,6 +45,6 @@ export class RunColumn {
   }
 
   byteSize(rowCount: number): number {
-    return rowCount * (this.entries.size > 127 ? 2 : 1) + this.entries.byteSize()
+    return rowCount * this.entries.idBytes() + this.entries.byteSize()
   }
 }

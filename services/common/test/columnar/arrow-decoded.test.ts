@@ -50,7 +50,7 @@ test('a column that gives up its dictionary in every batch keeps to the memory o
   const column = new BytesColumn('body@string', 'utf8', true)
   for (let batch = 0; batch < 100; batch++) {
     for (let row = 0; row < 60; row++) appendText(column, row, `value ${row % 40}`)
-    column.finish()
+    column.finish(60)
     assert.equal(column.isDictionary, false)
     assert.ok(column.entries.bytes.byteLength < 4096)
     column.reset()
