@@ -25,6 +25,8 @@ export interface ReceivedCall {
   readonly tenant: string
   readonly compression: Compression
   readonly wireBody: Uint8Array
+  /** Called when nobody looks at `wireBody` any more. */
+  readonly releaseBody: () => void
   /** Owned by the pipeline from here on, and released by it. */
   readonly reservation: Reservation
   /** On the monotonic clock. */
@@ -79,6 +81,7 @@ export class ExportPipeline {
       throw this.#explain(error, call.route)
     } finally {
       call.reservation.release()
+      call.releaseBody()
     }
   }
 

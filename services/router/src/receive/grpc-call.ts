@@ -29,9 +29,7 @@ type Phase = 'reading' | 'handling' | 'answered'
 export class GrpcCall {
   readonly #core: ReceiverCore
   readonly #stream: ServerHttp2Stream
-  readonly #reader = new GrpcMessageReader((prefix) => {
-    this.#checkPrefix(prefix)
-  })
+  readonly #reader: GrpcMessageReader
   #phase: Phase = 'reading'
   #bodyBytes = 0
   #phaseSinceMs: number
@@ -46,6 +44,9 @@ export class GrpcCall {
   constructor(core: ReceiverCore, stream: ServerHttp2Stream, nowMs: number) {
     this.#core = core
     this.#stream = stream
+    this.#reader = new GrpcMessageReader(core.bodies, (prefix) => {
+      this.#checkPrefix(prefix)
+    })
     this.#phaseSinceMs = nowMs
     this.#progressMs = nowMs
   }
@@ -78,7 +79,7 @@ export class GrpcCall {
   closed(): void {
     if (this.#phase === 'reading') {
       this.#core.metrics.countAnswer('grpc', this.#route?.name ?? 'none', 'cancelled')
-      this.#reservation?.release()
+      this.#releaseUnread()
     }
     this.#phase = 'answered'
   }
@@ -174,6 +175,9 @@ export class GrpcCall {
         tenant: this.#tenant,
         compression: this.#isCompressed ? this.#encoding : 'identity',
         wireBody,
+        releaseBody: () => {
+          this.#reader.release()
+        },
         reservation: this.#reservation!,
         deadlineAtMs: this.#deadlineAtMs,
       })
@@ -194,7 +198,7 @@ export class GrpcCall {
   }
 
   #fail(error: AppError): void {
-    if (this.#phase === 'reading') this.#reservation?.release()
+    if (this.#phase === 'reading') this.#releaseUnread()
     if (!this.#finish(error.code)) return
     const stream = this.#stream
     const extra =
@@ -206,6 +210,11 @@ export class GrpcCall {
       this.#core.logger.debug({ err: failure }, 'answer could not be written')
       stream.destroy()
     }
+  }
+
+  #releaseUnread(): void {
+    this.#reservation?.release()
+    this.#reader.release()
   }
 
   /** Ends the call once; false where nobody waits for its answer any more. */

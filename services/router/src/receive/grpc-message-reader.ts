@@ -4,9 +4,12 @@
  *   message = compressed flag 1 (0 or 1) | length 4, big-endian | bytes
  *
  * The length is checked as soon as the five bytes are there, before anything is allocated. A
- * message within one frame is not copied. What the flag means is left to the call.
+ * message within one frame is not copied, any other lies in a buffer of the pool until `release`. What
+ * the flag means is left to the call.
  */
 import { AppError } from '@tributary/common/errors'
+
+import type { BodyPool } from './body-pool.ts'
 
 const PREFIX_BYTES = 5
 
@@ -16,20 +19,20 @@ export interface MessagePrefix {
 }
 
 export class GrpcMessageReader {
+  readonly #pool: BodyPool
   readonly #onPrefix: (prefix: MessagePrefix) => void
   readonly #prefix = new Uint8Array(PREFIX_BYTES)
   #prefixUsed = 0
   #length = 0
-  #message: Uint8Array | undefined
+  /** The frame that is the whole message. */
+  #frame: Uint8Array | undefined
+  #buffer: Uint8Array | undefined
   #used = 0
 
   /** `onPrefix` checks what the client announces, and throws to refuse it. */
-  constructor(onPrefix: (prefix: MessagePrefix) => void) {
+  constructor(pool: BodyPool, onPrefix: (prefix: MessagePrefix) => void) {
+    this.#pool = pool
     this.#onPrefix = onPrefix
-  }
-
-  get isStarted(): boolean {
-    return this.#prefixUsed > 0
   }
 
   /** @throws AppError malformed_body for bytes after the message; what `onPrefix` throws */
@@ -47,15 +50,13 @@ export class GrpcMessageReader {
       throw new AppError('malformed_body', 'more than one message in a unary call')
     }
     if (left === 0) return
-    if (this.#message === undefined) {
-      if (left === this.#length) {
-        this.#message = at === 0 ? chunk : chunk.subarray(at)
-        this.#used = left
-        return
-      }
-      this.#message = Buffer.allocUnsafeSlow(this.#length)
+    const part = at === 0 ? chunk : chunk.subarray(at)
+    if (left === this.#length) {
+      this.#frame = part
+    } else {
+      this.#buffer ??= this.#pool.take(this.#length)
+      this.#buffer.set(part, this.#used)
     }
-    this.#message.set(at === 0 ? chunk : chunk.subarray(at), this.#used)
     this.#used += left
   }
 
@@ -67,7 +68,13 @@ export class GrpcMessageReader {
         details: { bytes: this.#used, expected: this.#length },
       })
     }
-    return this.#message ?? new Uint8Array(0)
+    return this.#frame ?? this.#buffer?.subarray(0, this.#length) ?? new Uint8Array(0)
+  }
+
+  /** Gives the message's buffer back: the message must not be looked at any more. */
+  release(): void {
+    if (this.#buffer !== undefined) this.#pool.give(this.#buffer)
+    this.#buffer = undefined
   }
 
   #open(): void {

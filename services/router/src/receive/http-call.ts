@@ -77,7 +77,7 @@ export class HttpCall {
       this.#reservation = this.#core.admit(
         reservationBytes(length ?? CALL_ESTIMATE_BYTES, isCompressed),
       )
-      this.#body = new BodyBuffer(length, (bytes) => {
+      this.#body = new BodyBuffer(this.#core.bodies, length, (bytes) => {
         this.#admitGrowth(bytes)
       })
     } catch (error) {
@@ -97,7 +97,7 @@ export class HttpCall {
   closed(): void {
     if (this.#phase === 'reading') {
       this.#core.metrics.countAnswer('http', this.#route?.name ?? 'none', 'cancelled')
-      this.#reservation?.release()
+      this.#releaseUnread()
     }
     this.#phase = 'answered'
   }
@@ -199,6 +199,7 @@ export class HttpCall {
     if (this.#phase !== 'reading') return
     this.#phase = 'handling'
     this.#phaseSinceMs = this.#core.nowMs
+    const body = this.#body!
     this.#core.pipeline
       .run({
         transport: 'http',
@@ -206,7 +207,10 @@ export class HttpCall {
         encoding: this.#encoding,
         tenant: this.#tenant,
         compression: this.#compression,
-        wireBody: this.#body!.finish(),
+        wireBody: body.finish(),
+        releaseBody: () => {
+          body.release()
+        },
         reservation: this.#reservation!,
         deadlineAtMs: undefined,
       })
@@ -229,9 +233,8 @@ export class HttpCall {
 
   #fail(error: AppError): void {
     const wasReading = this.#phase === 'reading'
-    if (wasReading) this.#reservation?.release()
+    if (wasReading) this.#releaseUnread()
     if (!this.#finish(error.code)) return
-    this.#body = undefined
     const extra: OutgoingHttpHeaders = error.code === 'unknown_method' ? { allow: 'POST' } : {}
     if (wasReading && !this.#request.complete) {
       if (this.#awaitsContinue) this.#response.shouldKeepAlive = false
@@ -239,6 +242,12 @@ export class HttpCall {
     }
     const status = rpcStatusOf(error, () => this.#core.admission.retryDelayMs())
     answerStatus(this.#response, error.answer.http, this.#encoding, status, extra)
+  }
+
+  #releaseUnread(): void {
+    this.#reservation?.release()
+    this.#body?.release()
+    this.#body = undefined
   }
 
   #discardRest(): void {

@@ -3,6 +3,7 @@ import type { Clock } from '@tributary/common/clock'
 import { AppError } from '@tributary/common/errors'
 
 import type { Admission, Reservation } from '../admission.ts'
+import { BodyPool } from './body-pool.ts'
 import { ExportPipeline } from './export-pipeline.ts'
 import { RECEIVER_LIMITS } from './receiver-limits.ts'
 import type { ReceiverLimits } from './receiver-limits.ts'
@@ -16,6 +17,7 @@ export class ReceiverCore {
   readonly metrics: ReceiverMetrics
   readonly logger: Logger
   readonly pipeline: ExportPipeline
+  readonly bodies = new BodyPool()
   readonly random: () => number
   readonly #clock: Clock
   #isDraining = false
