@@ -1,4 +1,4 @@
-/** How a load client sends one request: true for OK, else the status that it got. */
+/** How a load client sends one request over gRPC or HTTP. */
 import { Agent, request as httpRequest } from 'node:http'
 import { connect, type ClientHttp2Session } from 'node:http2'
 import type { SignalName } from '@tributary/common/signal'
@@ -57,6 +57,8 @@ export function grpcTransport(
         stream.resume()
         const prefix = Buffer.alloc(5)
         prefix.writeUInt32BE(body.length, 1)
+        // one write to the socket, not two
+        stream.cork()
         stream.write(prefix)
         stream.end(body)
       })

@@ -1,4 +1,8 @@
-/** `npm run load -- --grpc 127.0.0.1:4317 --signal logs --records 1000 --rate 100 --seconds 10` */
+/**
+ * `npm run load -- --grpc 127.0.0.1:4317 --signal logs --records 1000 --rate 100 --seconds 10`,
+ * or `--http http://127.0.0.1:4318 --encoding json`. Without --rate, --in-flight requests are kept
+ * under way; the answer is JSON.
+ */
 import { parseArgs } from 'node:util'
 import type { SignalName } from '@tributary/common/signal'
 import { runLoad } from './load-run.ts'
@@ -18,6 +22,7 @@ const { values } = parseArgs({
     connections: { type: 'string', default: '4' },
     seconds: { type: 'string', default: '10' },
     seed: { type: 'string', default: '1' },
+    encoding: { type: 'string', default: 'protobuf' },
   },
 })
 if ((values.grpc === undefined) === (values.http === undefined)) {
@@ -25,10 +30,11 @@ if ((values.grpc === undefined) === (values.http === undefined)) {
   process.exit(2)
 }
 const signal = values.signal as SignalName
+const encoding = values.encoding === 'json' ? 'json' : 'protobuf'
 const connections = Number(values.connections)
 const transport =
   values.grpc === undefined
-    ? httpTransport(values.http!, signal, connections)
+    ? httpTransport(values.http!, signal, connections, encoding)
     : grpcTransport(values.grpc, signal, connections)
 const result = await runLoad({
   pool: new PayloadPool({
@@ -37,6 +43,7 @@ const result = await runLoad({
     resources: Math.min(Number(values.resources), Number(values.records)),
     requests: Number(values.requests),
     seed: Number(values.seed),
+    encoding,
     startUnixNano: BigInt(Date.now()) * 1_000_000n,
   }),
   transport,

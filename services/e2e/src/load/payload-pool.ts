@@ -1,63 +1,155 @@
 /**
  * Requests built before the clock runs. Building them costs more CPU than sending them, so a pool is
- * sent round and round; before each new round the trace ids are changed in place, because a server
- * that removes retries would rightly drop the second copy of an equal chunk.
+ * sent round and round; before each new round ids and times are moved on in place, because a server
+ * that removes retries would rightly drop the second copy of an equal chunk, and because rows that
+ * repeat would compress as no real ones do.
  */
 import type { SignalName } from '@tributary/common/signal'
+import { jsonPayload } from '@tributary/common/testing/json-payload'
 import { payload, type PayloadOptions } from '@tributary/common/testing/payloads'
 
 export interface PoolOptions extends PayloadOptions {
   readonly signal: SignalName
   /** Requests in the pool. */
   readonly requests: number
+  readonly encoding?: 'protobuf' | 'json'
 }
 
 interface PooledRequest {
   readonly body: Buffer
-  /** Positions of the 16 bytes of each trace id. */
-  readonly traceIds: readonly number[]
+  /** Positions of what changes in every round. */
+  readonly marks: Marks
   rounds: number
 }
 
-/** Tag and length of LogRecord.trace_id (9) before those of span_id (10): 4a 10 <16> 52 08. */
-const LOG_TRACE = { tag: 0x4a, next: 0x52 }
-/** The same of Span.trace_id (1) and span_id (2): 0a 10 <16> 12 08. */
-const SPAN_TRACE = { tag: 0x0a, next: 0x12 }
+interface Marks {
+  /** First bytes of trace ids: binary, or hex digits in JSON. */
+  readonly ids: readonly number[]
+  /** Little-endian 64-bit nanoseconds. */
+  readonly times: readonly number[]
+}
+
+/** A payload's call is so much later than the one before it (testing/payloads). */
+const CALL_NANOS = 1_000_003
+/** Odd, so that all 2^32 multiples differ; its bits are as mixed as those of a random id. */
+const ID_STEP = 0x9e37_79b1
 
 export class PayloadPool {
   readonly #requests: PooledRequest[] = []
+  readonly #roundNanos: number
+  readonly #isJson: boolean
   readonly records: number
   readonly signal: SignalName
+  /** Bytes of all requests of the pool. */
+  readonly bytes: number
   #next = 0
 
   constructor(options: PoolOptions) {
     this.records = options.records
     this.signal = options.signal
+    this.#isJson = options.encoding === 'json'
+    this.#roundNanos = options.requests * CALL_NANOS
     for (let call = 0; call < options.requests; call++) {
-      const body = Buffer.from(payload(options.signal, { ...options, call }))
-      this.#requests.push({ body, traceIds: findTraceIds(options.signal, body), rounds: 0 })
+      const binary = payload(options.signal, { ...options, call })
+      const body = Buffer.from(this.#isJson ? jsonPayload(options.signal, binary) : binary)
+      const marks = this.#isJson ? findJsonMarks(body) : MARK_FINDERS[options.signal](body)
+      this.#requests.push({ body, marks, rounds: 0 })
     }
+    this.bytes = this.#requests.reduce((sum, { body }) => sum + body.length, 0)
   }
 
   /** The next request: it differs from all before it. Valid until as many were taken again. */
   take(): Buffer {
     const request = this.#requests[this.#next++ % this.#requests.length]!
-    if (request.rounds++ > 0) {
-      if (request.traceIds.length === 0) throw new Error('pool without ids ran out of requests')
-      for (const at of request.traceIds) request.body.writeUInt32LE(request.rounds, at)
-    }
+    if (request.rounds++ > 0) this.#moveOn(request)
     return request.body
+  }
+
+  #moveOn({ body, marks, rounds }: PooledRequest): void {
+    const { ids, times } = marks
+    if (ids.length + times.length === 0) throw new Error('pool without ids or times ran out')
+    if (this.#isJson) {
+      const digits = (Math.imul(rounds, ID_STEP) >>> 0).toString(16).padStart(8, '0')
+      for (const at of ids) body.write(digits, at, 'latin1')
+    } else {
+      for (const at of ids) body.writeUInt32LE((body.readUInt32LE(at) + ID_STEP) >>> 0, at)
+    }
+    for (const at of times) {
+      const low = body.readUInt32LE(at) + this.#roundNanos
+      body.writeUInt32LE(low >>> 0, at)
+      if (low > 0xffff_ffff) body.writeUInt32LE(body.readUInt32LE(at + 4) + 1, at + 4)
+    }
   }
 }
 
-function findTraceIds(signal: SignalName, body: Buffer): number[] {
-  if (signal === 'metrics') return []
-  const { tag, next } = signal === 'logs' ? LOG_TRACE : SPAN_TRACE
-  const found: number[] = []
-  for (let at = body.indexOf(tag); at >= 0; at = body.indexOf(tag, at + 1)) {
-    if (body[at + 1] !== 16 || body[at + 18] !== next || body[at + 19] !== 8) continue
-    found.push(at + 2)
-    at += 18
+/**
+ * Log: time (1) is the first field of a record, 09 <8> 10; trace id (9) comes before span id (10),
+ * 4a 10 <16> 52 08; observed time (11) after that, 59 <8>.
+ */
+function findLogMarks(body: Buffer): Marks {
+  const ids: number[] = []
+  const times: number[] = []
+  for (let at = 0; at + 10 < body.length; at++) {
+    if (body[at] === 0x09 && body[at + 9] === 0x10 && isTime(body, at + 1)) {
+      times.push(at + 1)
+      at += 8
+    } else if (body[at] === 0x4a && isIdPair(body, at, 0x52)) {
+      ids.push(at + 2)
+      at += 27
+      if (body[at + 1] === 0x59) times.push(at + 2)
+    }
   }
-  return found
+  return { ids, times }
+}
+
+/** Span: 0a 10 <trace id> 12 08 <span id>; its times 39 <8> 41 <8>. */
+function findSpanMarks(body: Buffer): Marks {
+  const ids: number[] = []
+  const times: number[] = []
+  for (let at = 0; at + 18 < body.length; at++) {
+    if (body[at] === 0x0a && isIdPair(body, at, 0x12)) {
+      ids.push(at + 2)
+      at += 27
+    } else if (body[at] === 0x39 && body[at + 9] === 0x41 && isTime(body, at + 1)) {
+      times.push(at + 1, at + 10)
+      at += 17
+    }
+  }
+  return { ids, times }
+}
+
+/** Point: start time (2), then time (3), 11 <8> 19 <8>; the start stays. */
+function findPointMarks(body: Buffer): Marks {
+  const times: number[] = []
+  for (let at = 0; at + 18 < body.length; at++) {
+    if (body[at] !== 0x11 || body[at + 9] !== 0x19 || !isTime(body, at + 10)) continue
+    times.push(at + 10)
+    at += 17
+  }
+  return { ids: [], times }
+}
+
+const MARK_FINDERS: Readonly<Record<SignalName, (body: Buffer) => Marks>> = {
+  logs: findLogMarks,
+  spans: findSpanMarks,
+  metrics: findPointMarks,
+}
+
+function findJsonMarks(body: Buffer): Marks {
+  const ids: number[] = []
+  const label = '"traceId":"'
+  for (let at = body.indexOf(label); at >= 0; at = body.indexOf(label, at + 1)) {
+    ids.push(at + label.length)
+  }
+  return { ids, times: [] }
+}
+
+function isIdPair(body: Buffer, at: number, next: number): boolean {
+  return body[at + 1] === 16 && body[at + 18] === next && body[at + 19] === 8
+}
+
+/** The high bytes of nanoseconds between 2001 and 2065. */
+function isTime(body: Buffer, at: number): boolean {
+  const high = body[at + 7]!
+  return high >= 0x0e && high <= 0x29
 }
