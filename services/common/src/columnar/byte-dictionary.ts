@@ -5,23 +5,24 @@
  * a plain list of values. Whoever fills it checks the bytes (UTF-8) before.
  */
 import { copyBytes, equalBytes, hashBytes } from './byte-kernels.ts'
-import { growBytes, growInt32 } from './row-numbers.ts'
+import { FIRST_OFFSET, NO_BYTES, NO_INTS, growBytes, growInt32 } from './row-numbers.ts'
 
 /** Past this many steps an entry is stored again unseen: chosen collisions cost linear time. */
 const PROBES_MAX = 32
 const TABLE_SLOTS_MIN = 16
+const NO_VIEW = new DataView(NO_BYTES.buffer)
 
 export class ByteDictionary {
   size = 0
-  bytes: Uint8Array = new Uint8Array(0)
-  view: DataView = new DataView(this.bytes.buffer)
+  bytes: Uint8Array = NO_BYTES
+  view: DataView = NO_VIEW
   /** Entry i is bytes[offsets[i], offsets[i + 1]). */
-  offsets: Int32Array = new Int32Array(1)
+  offsets: Int32Array = FIRST_OFFSET
   /** Of every entry: its hash, and the value (or row) that brought it. */
-  hashes: Int32Array = new Int32Array(0)
-  firstUses: Int32Array = new Int32Array(0)
+  hashes: Int32Array = NO_INTS
+  firstUses: Int32Array = NO_INTS
   /** Entry id + 1 per slot, 0 where free. */
-  table: Int32Array = new Int32Array(0)
+  table: Int32Array = NO_INTS
 
   get byteLength(): number {
     return this.offsets[this.size]!

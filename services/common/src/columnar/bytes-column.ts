@@ -6,7 +6,7 @@
  */
 import { hashBytes, isValidUtf8 } from './byte-kernels.ts'
 import { ByteDictionary } from './byte-dictionary.ts'
-import { RowNumbers, growInt32 } from './row-numbers.ts'
+import { NO_INTS, RowNumbers, growInt32 } from './row-numbers.ts'
 
 /** A form chosen over fewer values than this is not carried over to the next batch. */
 const HINT_VALUES_MIN = 64
@@ -29,7 +29,7 @@ export class BytesColumn {
   readonly entries = new ByteDictionary()
   isDictionary: boolean
   /** Entry of value i, for i < count, while `isDictionary`. */
-  ids: Int32Array = new Int32Array(0)
+  ids: Int32Array = NO_INTS
   /** Bytes of all values, equal ones counted each time. */
   valueBytes = 0
   plainBatches = 0

@@ -4,7 +4,7 @@
  * 64-bit value, without a BigInt, and NaN payloads survive. All arrays hold `count` values and
  * room; `rows` says which rows they belong to.
  */
-import { RowNumbers, growBytes, growInt32 } from './row-numbers.ts'
+import { FIRST_OFFSET, NO_BYTES, NO_INTS, RowNumbers, growBytes, growInt32 } from './row-numbers.ts'
 
 export type Fixed64Type = 'uint64' | 'int64' | 'float64'
 export type Fixed32Type = 'int32' | 'uint32'
@@ -17,7 +17,7 @@ export class Fixed64Column {
   readonly type: Fixed64Type
   readonly rows = new RowNumbers()
   /** Two entries per value: low half, high half. */
-  values: Int32Array = new Int32Array(0)
+  values: Int32Array = NO_INTS
 
   constructor(name: string, type: Fixed64Type) {
     this.name = name
@@ -56,7 +56,7 @@ export class Fixed32Column {
   readonly type: Fixed32Type
   readonly rows = new RowNumbers()
   /** One entry per value; the bits of a uint32 stand in a signed entry. */
-  values: Int32Array = new Int32Array(0)
+  values: Int32Array = NO_INTS
 
   constructor(name: string, type: Fixed32Type) {
     this.name = name
@@ -93,7 +93,7 @@ export class BoolColumn {
   readonly type = 'bool'
   readonly rows = new RowNumbers()
   /** One byte per value, 0 or 1. */
-  values: Uint8Array = new Uint8Array(0)
+  values: Uint8Array = NO_BYTES
 
   constructor(name: string) {
     this.name = name
@@ -131,7 +131,7 @@ export class FixedBytesColumn {
   readonly width: number
   readonly rows = new RowNumbers()
   /** width / 4 entries per value, in the order of its bytes. */
-  values: Int32Array = new Int32Array(0)
+  values: Int32Array = NO_INTS
 
   constructor(name: string, type: FixedBytesType) {
     this.name = name
@@ -174,8 +174,8 @@ export class ListColumn {
   readonly type: ListType
   readonly rows = new RowNumbers()
   /** Child values of value i: [offsets[i], offsets[i + 1]), each two entries of `values`. */
-  offsets: Int32Array = new Int32Array(1)
-  values: Int32Array = new Int32Array(0)
+  offsets: Int32Array = FIRST_OFFSET
+  values: Int32Array = NO_INTS
 
   constructor(name: string, type: ListType) {
     this.name = name

@@ -6,11 +6,17 @@
  */
 const CAPACITY_MIN = 16
 
+/** Start of all arrays: a request may bring thousands of columns with a value or two each. */
+export const NO_INTS: Int32Array = new Int32Array(0)
+export const NO_BYTES: Uint8Array = new Uint8Array(0)
+/** Start of all offsets: growing copies it, nothing writes to it. */
+export const FIRST_OFFSET: Int32Array = new Int32Array(1)
+
 export class RowNumbers {
   count = 0
   isDense = true
   /** Row of value i, for i < count; meaningless while `isDense`. */
-  numbers: Int32Array = new Int32Array(0)
+  numbers: Int32Array = NO_INTS
 
   push(row: number): void {
     const count = this.count
