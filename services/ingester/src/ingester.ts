@@ -10,12 +10,13 @@ import type { Clock } from '@tributary/common/clock'
 import type { EnvelopeChunk, EnvelopeHeader } from '@tributary/common/columnar/envelope'
 import { decodeEnvelope } from '@tributary/common/columnar/envelope'
 import type { CommitHole, CommitRecord } from '@tributary/common/commit/commit-record'
-import { AppError } from '@tributary/common/errors'
+import { AppError, toAppError } from '@tributary/common/errors'
 import { failpoint } from '@tributary/common/failpoint'
 import type { Logger } from '@tributary/common/logger'
 import assert from 'node:assert/strict'
 import type { Flusher } from './flush/flusher.ts'
 import type { Memtable } from './memtable/memtable.ts'
+import type { SlabSpace } from './memtable/slab-pool.ts'
 import type { IngesterMetrics } from './metrics.ts'
 import type { RepeatWindow } from './repeat-window.ts'
 import { Wal, type WalOptions } from './wal/wal.ts'
@@ -63,17 +64,16 @@ export class Ingester {
    * @throws AppError wal_damaged where the folder belongs to another log
    */
   async recover(startOffset: bigint): Promise<void> {
-    const { wal, memtable, logger, metrics, flushBytes } = this.#options
+    const { wal, memtable, logger, metrics } = this.#options
     const unflushed = (fromOffset: bigint): Iterable<{ offset: bigint; payload: Uint8Array }> =>
       memtable.unflushed(fromOffset)
     this.#wal = await Wal.recover({ ...wal, unflushed }, startOffset, {
-      frame: async (offset, payload) => {
-        this.#insert(offset, payload, decodeEnvelope(payload).header)
-        if (memtable.activeBytes >= flushBytes) await this.flush()
-      },
+      frame: (offset, payload) => this.#recoverFrame(offset, payload),
       hole: (start, end, reason) => {
         this.#holes.push({ start: String(start), end: String(end), reason })
-        logger.error({ start, end, reason }, 'log is damaged: rows are lost')
+        // what was never acknowledged is nobody's loss: a power cut takes the group it was in
+        const level = reason === 'wal_unacknowledged' ? 'info' : 'error'
+        logger[level]({ start, end, reason }, 'the log has a hole')
       },
       progress: (doneBytes, totalBytes, etaMs) => {
         metrics.recovering(doneBytes, totalBytes)
@@ -84,6 +84,24 @@ export class Ingester {
     if (lastHole > memtable.end) memtable.skipTo(lastHole)
     assert(memtable.end === this.#wal.nextOffset, 'recovered frames and holes tile the log')
     await failpoint('ingester:recovered')
+  }
+
+  async #recoverFrame(offset: bigint, payload: Uint8Array): Promise<void> {
+    const { memtable, flusher, flushBytes } = this.#options
+    const space = memtable.reserve(payload.length)
+    space.bytes.set(payload)
+    let header: EnvelopeHeader
+    try {
+      // from the copy: chunk hashes are views, and `payload` is the log's again after this call
+      header = decodeEnvelope(space.bytes).header
+    } catch (error) {
+      // the frame's checksum holds, so this is what was acknowledged: kept aside, never a crash loop
+      this.#holes.push(await flusher.quarantine(offset, payload, toAppError(error).message))
+      memtable.giveUp(space)
+      return
+    }
+    this.#insert(offset, space, header)
+    if (memtable.activeBytes >= flushBytes) await this.flush()
   }
 
   /** Begins to flush by age and size. */
@@ -103,27 +121,39 @@ export class Ingester {
   }
 
   /**
-   * Takes a batch; resolves when it is durable.
+   * Space for an envelope of this many bytes, to be filled and appended.
    *
-   * @throws AppError overloaded when the memtable is full; log_full, log_unavailable from the WAL
+   * @throws AppError overloaded when the memtable is full; not_ready when flushing has stopped
    */
-  async append(envelope: Uint8Array, header: EnvelopeHeader): Promise<void> {
+  reserve(byteCount: number): SlabSpace {
     const { memtable, memtableBytesMax } = this.#options
-    const wal = this.#wal
-    assert(wal !== undefined, 'batches come after the recovery')
     if (this.#failure !== undefined) throw this.#failure
-    if (this.unflushedBytes + envelope.length > memtableBytesMax) {
+    if (this.unflushedBytes + byteCount > memtableBytesMax) {
       this.#flushWhenDue()
       throw new AppError('overloaded', 'unflushed rows fill their memory', {
         details: { bytes: memtable.bytes, bytesMax: memtableBytesMax },
       })
     }
-    this.#pendingBytes += envelope.length
+    this.#pendingBytes += byteCount
+    return memtable.reserve(byteCount)
+  }
+
+  /**
+   * Takes the batch in a reserved space; resolves when it is durable.
+   *
+   * @throws AppError log_full, log_unavailable from the WAL
+   */
+  async append(space: SlabSpace, header: EnvelopeHeader): Promise<void> {
+    const { memtable } = this.#options
+    assert(this.#wal !== undefined, 'batches come after the recovery')
     try {
-      const offset = await wal.append(envelope)
-      this.#insert(offset, envelope, header)
+      const offset = await this.#wal.append(space.bytes)
+      this.#insert(offset, space, header)
+    } catch (error) {
+      memtable.giveUp(space)
+      throw error
     } finally {
-      this.#pendingBytes -= envelope.length
+      this.#pendingBytes -= space.bytes.length
     }
     if (memtable.activeBytes >= this.#options.flushBytes) this.#flushWhenDue()
   }
@@ -192,11 +222,11 @@ export class Ingester {
     this.#options.onFatal(error)
   }
 
-  #insert(offset: bigint, envelope: Uint8Array, header: EnvelopeHeader): void {
+  #insert(offset: bigint, space: SlabSpace, header: EnvelopeHeader): void {
     const { memtable, clock, metrics } = this.#options
     const { suppressed, stored, suppressedRows } = this.#removeRepeats(header)
-    memtable.insert(offset, envelope, header, suppressed, stored, clock.monotonicMs())
-    metrics.appended(header.rowCount, envelope.length, suppressedRows)
+    memtable.insert(offset, space, header, suppressed, stored, clock.monotonicMs())
+    metrics.appended(header.rowCount, space.bytes.length, suppressedRows)
   }
 
   /** Splits the chunks of a batch into those stored before and those that count from now on. */

@@ -12,20 +12,27 @@ import { randomBytes } from 'node:crypto'
 import type { Clock } from '@tributary/common/clock'
 import { BatchBuilder } from '@tributary/common/columnar/batch-builder'
 import { CHUNK_HASH_BYTES } from '@tributary/common/columnar/chunk-list'
-import { writeEnvelopeWithBatch } from '@tributary/common/columnar/envelope-writer'
+import { writeEnvelopeInto } from '@tributary/common/columnar/envelope-writer'
 import type { EnvelopeChunk, EnvelopeHeader } from '@tributary/common/columnar/envelope'
 import { LIMITS } from '@tributary/common/limits'
 import type { Signal } from '@tributary/common/signal'
 import assert from 'node:assert/strict'
 
-/** Where closed batches go: the log of this process, or a partition of Kafka. */
-export interface BatchSink {
-  /** Resolves when the batch is durable. @throws AppError */
-  append(envelope: Uint8Array, header: EnvelopeHeader): Promise<void>
+/** Memory of the sink that a batch is written into. */
+export interface BatchSpace {
+  readonly bytes: Uint8Array
 }
 
-export interface BatcherOptions {
-  readonly sink: BatchSink
+/** Where closed batches go: the log of this process, or a partition of Kafka. */
+export interface BatchSink<Space extends BatchSpace = BatchSpace> {
+  /** Memory for one envelope; `append` must follow. @throws AppError overloaded */
+  reserve(byteCount: number): Space
+  /** Resolves when the batch is durable. @throws AppError */
+  append(space: Space, header: EnvelopeHeader): Promise<void>
+}
+
+export interface BatcherOptions<Space extends BatchSpace> {
+  readonly sink: BatchSink<Space>
   readonly clock: Clock
   readonly batchBytesMax: number
   readonly batchRowsMax: number
@@ -41,8 +48,8 @@ const FREE_BUILDERS_MAX = 16
 /** Tenants times signals whose batches stay open side by side; see LIMITS.tenantsMax. */
 const OPEN_BATCHES_MAX = LIMITS.tenantsMax * 3
 
-export class Batcher {
-  readonly #options: BatcherOptions
+export class Batcher<Space extends BatchSpace = BatchSpace> {
+  readonly #options: BatcherOptions<Space>
   readonly #open = new Map<string, OpenBatch>()
   readonly #free = new Map<Signal, BatchBuilder[]>()
   readonly #idBase = randomBytes(8)
@@ -50,7 +57,7 @@ export class Batcher {
   #inFlight = 0
   #isScheduled = false
 
-  constructor(options: BatcherOptions) {
+  constructor(options: BatcherOptions<Space>) {
     this.#options = options
   }
 
@@ -146,10 +153,11 @@ export class Batcher {
   /** Serializes at once, so that the builder may be emptied; resolves when durable. */
   async #append(tenant: string, builder: BatchBuilder): Promise<void> {
     const header = this.#headerOf(tenant, builder)
-    const envelope = writeEnvelopeWithBatch(header, builder)
+    const { sink } = this.#options
+    const space = writeEnvelopeInto(header, builder, (byteCount) => sink.reserve(byteCount))
     this.#inFlight++
     try {
-      await this.#options.sink.append(envelope, header)
+      await sink.append(space, header)
     } finally {
       this.#inFlight--
       if (this.#open.size > 0) this.#schedule()

@@ -18,7 +18,7 @@ import type { ExportHandler, ExportOutcome, ExportRequest } from './export-handl
 import type { RouterMetrics } from './metrics.ts'
 
 export interface IngestHandlerOptions {
-  readonly batcher: Batcher
+  readonly batcher: Pick<Batcher, 'add' | 'appendOwn' | 'takeBuilder' | 'release'>
   readonly clock: Clock
   readonly metrics: RouterMetrics
   readonly tenantsMax: number

@@ -64,10 +64,10 @@ export function planBatch(builder: BatchBuilder): BatchPlan {
  * Writes a planned batch into `out` from `at`, a multiple of 8. `out` must start its buffer and hold
  * zeros there: what a null row or padding leaves open is not written.
  */
-export function writePlannedBatch(plan: BatchPlan, out: Uint8Array<ArrayBuffer>, at: number): void {
-  assert.equal(out.byteOffset, 0)
+export function writePlannedBatch(plan: BatchPlan, out: Uint8Array, at: number): void {
+  assert.equal(out.byteOffset % 8, 0)
   assert.equal(at % 8, 0)
-  const view = new DataView(out.buffer, 0, out.byteLength)
+  const view = new DataView(out.buffer, out.byteOffset, out.byteLength)
   const message = new BatchMessage(view)
   const sink = new ColumnSink(out, message)
   out.set(plan.schema, at)

@@ -33,11 +33,13 @@ export class ColumnSink {
   readonly #int32: Int32Array
   readonly #message: BatchMessage
 
-  constructor(out: Uint8Array<ArrayBuffer>, message: BatchMessage) {
+  /** `out` starts 8-byte aligned in its buffer, shared or not; positions count from its start. */
+  constructor(out: Uint8Array, message: BatchMessage) {
+    const { buffer, byteOffset, byteLength } = out
     this.#bytes = out
-    this.#int8 = new Int8Array(out.buffer)
-    this.#int16 = new Int16Array(out.buffer)
-    this.#int32 = new Int32Array(out.buffer)
+    this.#int8 = new Int8Array(buffer, byteOffset, byteLength)
+    this.#int16 = new Int16Array(buffer, byteOffset, byteLength >> 1)
+    this.#int32 = new Int32Array(buffer, byteOffset, byteLength >> 2)
     this.#message = message
   }
 

@@ -11,3 +11,21 @@ export function writeEnvelopeWithBatch(header: EnvelopeHeader, builder: BatchBui
   sealEnvelope(bytes, header)
   return bytes
 }
+
+/**
+ * The same into memory that `allocate` gives for its size (8-byte aligned; zeroed or not), so that an
+ * envelope can be made where it will lie.
+ */
+export function writeEnvelopeInto<Space extends { readonly bytes: Uint8Array }>(
+  header: EnvelopeHeader,
+  builder: BatchBuilder,
+  allocate: (byteCount: number) => Space,
+): Space {
+  const plan = planBatch(builder)
+  const headerBytes = envelopeHeaderBytes(header)
+  const space = allocate(headerBytes + plan.byteCount)
+  space.bytes.fill(0)
+  writePlannedBatch(plan, space.bytes, headerBytes)
+  sealEnvelope(space.bytes, header)
+  return space
+}

@@ -138,7 +138,7 @@ export class FlushPool {
   ): Promise<void> {
     try {
       const schema = await this.#options.schemaOf(job.tenant, job.signal, wanted)
-      this.#send(worker, { kind: 'schema', id, schema: schema.snapshot() })
+      this.#send(worker, { kind: 'schema', id, schema: schema.snapshot(wanted) })
     } catch (error) {
       const { code, message, details } = toAppError(error)
       this.#send(worker, { kind: 'schema-failed', id, failure: { code, message, details } })

@@ -88,7 +88,9 @@ export class Flusher {
     )
     const files = await this.#publish(written, frozen)
     const poisonHoles: CommitHole[] = []
-    for (const each of poison) poisonHoles.push(await this.#quarantine(each))
+    for (const { entry, reason } of poison) {
+      poisonHoles.push(await this.quarantine(entry.offset, entry.space.bytes, reason))
+    }
     await failpoint('flush:before-commit')
     const record = await this.#recordOf(frozen, written, files, [...holes, ...poisonHoles], poison)
     const outcome = await this.#untilStored('commit', () => this.#options.chain.append(record))
@@ -134,7 +136,7 @@ export class Flusher {
       partition: partition.partition,
       start: String(frozen.start),
       end: String(frozen.end),
-      entries: table.entries.map(({ bytes, suppressed }) => ({ bytes, suppressed })),
+      entries: table.entries.map(({ space, suppressed }) => ({ bytes: space.bytes, suppressed })),
       settings,
     }
     return this.#untilStored('encode', () => pool.run(job))
@@ -155,13 +157,14 @@ export class Flusher {
     return bad
   }
 
-  async #quarantine({ entry, reason }: Poison): Promise<CommitHole> {
+  /** Keeps the bytes of one offset aside with the reason; the hole goes into its commit. */
+  async quarantine(offset: bigint, bytes: Uint8Array, reason: string): Promise<CommitHole> {
     const { partition, store, logger } = this.#options
-    const range = { start: entry.offset, end: entry.offset + 1n }
-    const body = Buffer.from(entry.bytes)
+    const range = { start: offset, end: offset + 1n }
+    const body = Buffer.from(bytes)
     const key = quarantineKey(partition, range, hash('sha256', body))
     await this.#untilStored('quarantine', () => store.put(key, body))
-    logger.error({ key, reason, rows: entry.rowCount }, 'batch quarantined')
+    logger.error({ key, reason, bytes: body.length }, 'batch quarantined')
     return { start: String(range.start), end: String(range.end), reason: `quarantined: ${reason}` }
   }
 

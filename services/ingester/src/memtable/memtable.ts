@@ -9,15 +9,15 @@
 import type { EnvelopeChunk, EnvelopeHeader } from '@tributary/common/columnar/envelope'
 import type { Signal } from '@tributary/common/signal'
 import assert from 'node:assert/strict'
-import type { SlabPool } from './slab-pool.ts'
+import type { SlabPool, SlabSpace } from './slab-pool.ts'
 
 export interface MemtableEntry {
   readonly offset: bigint
   readonly tenant: string
   readonly signal: Signal
   readonly rowCount: number
-  /** The envelope, in a shared slab, 8-byte aligned. */
-  readonly bytes: Uint8Array
+  /** Where the envelope lies. */
+  readonly space: SlabSpace
   /** Row ranges [start, end) in pairs that were stored before. */
   readonly suppressed: Int32Array
   /** Chunks that are stored by this entry and could be sent again. */
@@ -35,21 +35,14 @@ export interface FrozenMemtable {
   readonly bytes: number
 }
 
-/** Envelopes start aligned, so that Arrow buffers inside them are. */
-const ALIGNMENT = 8
-
 export class Memtable {
   readonly #pool: SlabPool
-  #slabs: SharedArrayBuffer[] = []
-  #slab: Uint8Array = new Uint8Array(0)
-  #used = 0
   #entries: MemtableEntry[] = []
   #start: bigint
   #end: bigint
   #rows = 0
   #bytes = 0
   #oldestMs: number | undefined
-  #frozenSlabs: SharedArrayBuffer[] = []
   #frozen: FrozenMemtable | undefined
 
   /** @param start the first offset that is not yet committed */
@@ -89,36 +82,45 @@ export class Memtable {
   /** All unflushed envelopes from an offset on, in order. */
   *unflushed(fromOffset: bigint): Iterable<{ offset: bigint; payload: Uint8Array }> {
     for (const entries of [this.#frozen?.entries ?? [], this.#entries]) {
-      for (const { offset, bytes } of entries) {
-        if (offset >= fromOffset) yield { offset, payload: bytes }
+      for (const { offset, space } of entries) {
+        if (offset >= fromOffset) yield { offset, payload: space.bytes }
       }
     }
   }
 
-  /** Copies a durable envelope in. Offsets ascend; a gap is a hole that the log reported. */
+  /** Space for an envelope, to be filled and then inserted or given up. */
+  reserve(byteCount: number): SlabSpace {
+    return this.#pool.cut(byteCount)
+  }
+
+  /** Gives up a space that was not inserted. */
+  giveUp(space: SlabSpace): void {
+    this.#pool.release(space)
+  }
+
+  /** Takes a durable envelope. Offsets ascend; a gap is a hole that the log reported. */
   insert(
     offset: bigint,
-    envelope: Uint8Array,
+    space: SlabSpace,
     header: EnvelopeHeader,
     suppressed: Int32Array,
     stored: readonly EnvelopeChunk[],
     nowMs: number,
   ): void {
     assert(offset >= this.#end, 'offsets of a memtable ascend')
-    const bytes = this.#copyIn(envelope)
     this.#entries.push({
       offset,
       tenant: header.tenant,
       signal: header.signal,
       rowCount: header.rowCount,
-      bytes,
+      space,
       suppressed,
       stored,
       arrivalUnixNano: header.arrivalUnixNano,
     })
     this.#end = offset + 1n
     this.#rows += header.rowCount
-    this.#bytes += bytes.length
+    this.#bytes += space.bytes.length
     this.#oldestMs ??= nowMs
   }
 
@@ -138,10 +140,6 @@ export class Memtable {
       rows: this.#rows,
       bytes: this.#bytes,
     }
-    this.#frozenSlabs = this.#slabs
-    this.#slabs = []
-    this.#slab = new Uint8Array(0)
-    this.#used = 0
     this.#entries = []
     this.#start = this.#end
     this.#rows = 0
@@ -153,22 +151,7 @@ export class Memtable {
   /** After the commit: the frozen batches are in the store. */
   release(): void {
     assert(this.#frozen !== undefined, 'only a frozen memtable is released')
+    for (const { space } of this.#frozen.entries) this.#pool.release(space)
     this.#frozen = undefined
-    this.#pool.give(this.#frozenSlabs)
-    this.#frozenSlabs = []
-  }
-
-  #copyIn(envelope: Uint8Array): Uint8Array {
-    const start = Math.ceil(this.#used / ALIGNMENT) * ALIGNMENT
-    if (start + envelope.length > this.#slab.length) {
-      const slab = this.#pool.take(envelope.length)
-      this.#slabs.push(slab)
-      this.#slab = new Uint8Array(slab)
-      this.#used = 0
-      return this.#copyIn(envelope)
-    }
-    this.#slab.set(envelope, start)
-    this.#used = start + envelope.length
-    return this.#slab.subarray(start, this.#used)
   }
 }
