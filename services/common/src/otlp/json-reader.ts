@@ -50,11 +50,16 @@ for (const alphabet of ['+/', '-_']) {
   }
 }
 
+/** One byte holds their length. */
+const SHORT_STRING_BYTES_MAX = 127
+
 /** Behind the end of the text; no byte has this value. */
 const END = -1
 
 export class JsonReader {
   readonly text: Uint8Array
+  /** The same bytes, for reading words. */
+  readonly view: DataView
   readonly end: number
   /** Offset of the next byte. */
   at = 0
@@ -66,6 +71,7 @@ export class JsonReader {
 
   constructor(text: Uint8Array, depthMax: number) {
     this.text = text
+    this.view = new DataView(text.buffer, text.byteOffset, text.length)
     this.end = text.length
     this.#depthMax = depthMax
     // a byte order mark is allowed to be ignored
@@ -111,7 +117,8 @@ export class JsonReader {
 
   /** After an element or member: true passes a comma, false the closing byte. */
   hasNext(close: number): boolean {
-    const byte = this.peek()
+    let byte = this.text[this.at]!
+    if (byte !== COMMA && byte !== close) byte = this.peek()
     if (byte === COMMA) {
       this.at++
       return true
@@ -163,6 +170,34 @@ export class JsonReader {
     this.at = at + 1
   }
 
+  /**
+   * Appends a string of less than 128 bytes without escapes behind its length; else appends nothing,
+   * passes nothing and returns false.
+   */
+  takesShortString(out: OutputBuffer): boolean {
+    const { text } = this
+    let { at } = this
+    if (text[at++] !== QUOTE) return false
+    out.reserve(SHORT_STRING_BYTES_MAX + 1)
+    const { bytes } = out
+    const lengthAt = out.length
+    const end = Math.min(at + SHORT_STRING_BYTES_MAX + 1, this.end)
+    let to = lengthAt + 1
+    while (at < end) {
+      const byte = text[at]!
+      if (byte === QUOTE) {
+        bytes[lengthAt] = to - lengthAt - 1
+        out.length = to
+        this.at = at + 1
+        return true
+      }
+      if (byte < 0x20 || byte === BACKSLASH) return false
+      bytes[to++] = byte
+      at++
+    }
+    return false
+  }
+
   #failInString(at: number): never {
     this.fail(at >= this.end ? 'the text ends inside a string' : 'bare control character', at)
   }
@@ -206,14 +241,18 @@ export class JsonReader {
     this.checkString()
     const { text } = this
     let at = this.at + 1
+    out.reserve((this.end - at) >>> 1)
+    const { bytes } = out
+    let to = out.length
     for (;;) {
       const high = at < this.end ? HEX_VALUES[text[at]!]! : 255
       if (high === 255) break
       const low = at + 1 < this.end ? HEX_VALUES[text[at + 1]!]! : 255
       if (low === 255) this.fail('expected pairs of hexadecimal digits', at + 1)
-      out.writeByte((high << 4) | low)
+      bytes[to++] = (high << 4) | low
       at += 2
     }
+    out.length = to
     if (text[at] !== QUOTE) this.fail('expected hexadecimal digits', at)
     this.at = at + 1
   }

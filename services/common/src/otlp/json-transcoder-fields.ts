@@ -48,6 +48,10 @@ const WIRE_TYPES: Readonly<Record<FieldKind, number>> = {
 export class TranscoderField {
   readonly name: string
   readonly key: Uint8Array
+  /** How a member begins where nothing is escaped or spaced: its quoted name and the colon. */
+  readonly tokenBytes: number
+  /** The token as little-endian words; the last one ends with it, so it may overlap another. */
+  readonly words: Int32Array
   readonly kind: FieldKind
   readonly isRepeated: boolean
   /** Numbers that stand together in one length-delimited field. */
@@ -68,6 +72,11 @@ export class TranscoderField {
     this.name = name
     this.index = index
     this.key = Buffer.from(name)
+    const token = Buffer.from(`"${name}":`)
+    this.tokenBytes = token.length
+    this.words = Int32Array.from({ length: Math.ceil(token.length / 4) }, (_, word) =>
+      token.readInt32LE(Math.min(4 * word, token.length - 4)),
+    )
     this.kind = definition.kind
     this.isRepeated = definition.isRepeated ?? false
     this.isOneof = definition.isOneof ?? false
@@ -78,6 +87,17 @@ export class TranscoderField {
     this.isPacked = this.isRepeated && wireType !== 2
     this.tag = (definition.id << 3) | (this.isPacked ? 2 : wireType)
   }
+}
+
+/** Whether a member that begins as `field` does stands at `at`. */
+export function isTokenAt(view: DataView, at: number, field: TranscoderField): boolean {
+  const { tokenBytes, words } = field
+  if (at + tokenBytes > view.byteLength) return false
+  const last = words.length - 1
+  for (let word = 0; word < last; word++) {
+    if (view.getInt32(at + 4 * word, true) !== words[word]) return false
+  }
+  return view.getInt32(at + tokenBytes - 4, true) === words[last]
 }
 
 interface FieldDefinition {
@@ -95,6 +115,10 @@ export class TranscoderMessage {
   fields: readonly TranscoderField[] = []
   /** Fields by the length of their name. */
   byLength: readonly (readonly TranscoderField[])[] = []
+  /** Members of the oneof as bits of their index; no message of OTLP has two oneofs. */
+  oneofMask = 0
+  /** Where the message is nothing but a oneof: the first field that begins with a letter. */
+  byLetter: readonly (TranscoderField | undefined)[] | undefined
   /** Index of the field that followed last time; place 0 is the start, place i + 1 field i. */
   successors = new Uint8Array(1)
   /** Requests, resources and scopes and lists of points: they may hold a whole request. */
@@ -112,6 +136,12 @@ export class TranscoderMessage {
     const byLength: TranscoderField[][] = []
     for (const field of this.fields) (byLength[field.key.length] ??= []).push(field)
     this.byLength = Array.from(byLength, (fields) => fields ?? [])
+    for (const field of this.fields) if (field.isOneof) this.oneofMask |= 1 << field.index
+    if (this.fields.every(({ isOneof }) => isOneof)) {
+      this.byLetter = Array.from({ length: 128 }, (_, letter) =>
+        this.fields.find(({ key }) => key[0] === letter),
+      )
+    }
     // at first, members are expected in the order of the definition
     this.successors = Uint8Array.from({ length: this.fields.length + 1 }, (_, place) =>
       Math.min(place, this.fields.length - 1),
@@ -162,6 +192,7 @@ const TEMPORALITY_NAMES = ['UNSPECIFIED', 'DELTA', 'CUMULATIVE'].map(
 
 const anyValue = new TranscoderMessage('AnyValue')
 const keyValue = new TranscoderMessage('KeyValue')
+export { anyValue as ANY_VALUE, keyValue as KEY_VALUE }
 const arrayValue = new TranscoderMessage('ArrayValue')
 const kvlistValue = new TranscoderMessage('KeyValueList')
 // a KeyValue without a value and one with an empty value are the same

@@ -21,9 +21,11 @@ import {
   OPEN_BRACKET,
   QUOTE,
 } from './json-reader.ts'
-import { readDouble, readInteger, skipNumber } from './json-reader-numbers.ts'
+import { skipNumber } from './json-reader-numbers.ts'
+import { takesPlainAttribute } from './json-transcoder-attribute.ts'
 import type { TranscoderField, TranscoderMessage } from './json-transcoder-fields.ts'
-import { FieldKind, REQUEST_MESSAGES } from './json-transcoder-fields.ts'
+import { FieldKind, isTokenAt, KEY_VALUE, REQUEST_MESSAGES } from './json-transcoder-fields.ts'
+import { writeScalar } from './json-transcoder-scalars.ts'
 import { OutputBuffer } from './output-buffer.ts'
 
 export interface TranscodeOptions {
@@ -88,7 +90,6 @@ class JsonTranscoder {
   readonly #sliceBytes: number
   #numbersLeft: number
   #sliceEnd: number
-  readonly #doubleBits = new DataView(new ArrayBuffer(8))
 
   constructor(body: Uint8Array, options: TranscodeOptions) {
     this.#reader = new JsonReader(body, options.depthMax ?? DEPTH_MAX)
@@ -118,6 +119,7 @@ class JsonTranscoder {
   /** Reads the object that starts here into the content of a message. */
   #message(message: TranscoderMessage, depth: number): void {
     const reader = this.#reader
+    if (message === KEY_VALUE && takesPlainAttribute(reader, this.#out)) return
     if (!this.#opensObject(depth)) return
     let seen = 0
     let place = 0
@@ -131,7 +133,7 @@ class JsonTranscoder {
       if (reader.takesNull()) continue
       seen = this.#markSeen(message, field, seen)
       this.#fieldValue(field, depth)
-    } while (reader.hasNext(CLOSE_BRACE))
+    } while (this.#hasNextMember())
   }
 
   /** The same for messages that may hold a whole request: stops between elements. */
@@ -153,7 +155,15 @@ class JsonTranscoder {
       if (isSmall || field.message === undefined) this.#fieldValue(field, depth)
       else if (field.isRepeated) yield* this.#elementsInSlices(field, field.message, depth)
       else yield* this.#oneInSlices(field, field.message, depth + 1)
-    } while (reader.hasNext(CLOSE_BRACE))
+    } while (this.#hasNextMember())
+  }
+
+  /** After a member: passes a comma and white space, or the closing brace. */
+  #hasNextMember(): boolean {
+    const reader = this.#reader
+    if (!reader.hasNext(CLOSE_BRACE)) return false
+    if (reader.text[reader.at] !== QUOTE) reader.peek()
+    return true
   }
 
   *#elementsInSlices(
@@ -212,11 +222,9 @@ class JsonTranscoder {
   #markSeen(message: TranscoderMessage, field: TranscoderField, seen: number): number {
     const bit = 1 << field.index
     if ((seen & bit) !== 0) this.#reader.fail(`member "${field.name}" stands twice`)
-    if (field.isOneof) {
+    if (field.isOneof && (seen & message.oneofMask) !== 0) {
       const other = message.fields.find((each) => each.isOneof && (seen & (1 << each.index)) !== 0)
-      if (other !== undefined) {
-        this.#reader.fail(`"${other.name}" and "${field.name}" exclude each other`)
-      }
+      this.#reader.fail(`"${other?.name}" and "${field.name}" exclude each other`)
     }
     return seen | bit
   }
@@ -224,21 +232,20 @@ class JsonTranscoder {
   /** Reads a member's name and the colon; undefined for a name that OTLP doesn't know. */
   #memberField(message: TranscoderMessage, place: number): TranscoderField | undefined {
     const reader = this.#reader
-    if (reader.peek() !== QUOTE) reader.fail('expected a member name')
-    const { text } = reader
-    const guess = message.fields[message.successors[place]!]!
-    const { key } = guess
-    const start = reader.at + 1
-    let field: TranscoderField | undefined = guess
-    let index = 0
-    while (index < key.length && text[start + index] === key[index]) index++
-    if (index === key.length && text[start + index] === QUOTE) reader.at = start + index + 1
-    else {
-      field = this.#findField(message, start)
-      if (field !== undefined) message.successors[place] = field.index
+    const { text, at } = reader
+    const guess =
+      message.byLetter === undefined
+        ? message.fields[message.successors[place]!]
+        : message.byLetter[text[at + 1]!]
+    if (guess !== undefined && isTokenAt(reader.view, at, guess)) {
+      reader.at = at + guess.tokenBytes
+      if (text[reader.at]! <= 0x20) reader.peek()
+      return guess
     }
-    if (text[reader.at] === COLON) reader.at++
-    else reader.expect(COLON)
+    if (text[at] !== QUOTE) reader.fail('expected a member name')
+    const field = this.#findField(message, at + 1)
+    if (field !== undefined) message.successors[place] = field.index
+    reader.expect(COLON)
     reader.peek()
     return field
   }
@@ -304,7 +311,7 @@ class JsonTranscoder {
       if (--this.#numbersLeft < 0) {
         throw new AppError('request_too_large', 'the request has too many numbers in arrays')
       }
-      this.#scalar(field)
+      writeScalar(this.#reader, this.#out, field)
     } while (reader.hasNext(CLOSE_BRACKET))
     field.lengthBytes = out.closeLength(start, lengthBytes)
   }
@@ -312,119 +319,25 @@ class JsonTranscoder {
   /** A value behind its tag; what has a length gets it patched in. */
   #singular(field: TranscoderField, depth: number): void {
     const { kind } = field
-    if (kind !== FieldKind.message && kind > FieldKind.hex) {
-      this.#scalar(field)
-      return
-    }
+    if (kind === FieldKind.message) {
+      const out = this.#out
+      const { lengthBytes } = field
+      const start = out.openLength(lengthBytes)
+      this.#message(field.message!, depth)
+      field.lengthBytes = out.closeLength(start, lengthBytes)
+    } else if (kind === FieldKind.string) {
+      if (!this.#reader.takesShortString(this.#out)) this.#content(field)
+    } else if (kind > FieldKind.hex) writeScalar(this.#reader, this.#out, field)
+    else this.#content(field)
+  }
+
+  #content(field: TranscoderField): void {
     const out = this.#out
     const { lengthBytes } = field
     const start = out.openLength(lengthBytes)
-    if (kind === FieldKind.string) this.#reader.readString(out)
-    else if (kind === FieldKind.message) this.#message(field.message!, depth)
-    else if (kind === FieldKind.hex) this.#reader.readHex(out)
+    if (field.kind === FieldKind.string) this.#reader.readString(out)
+    else if (field.kind === FieldKind.hex) this.#reader.readHex(out)
     else this.#reader.readBase64(out)
     field.lengthBytes = out.closeLength(start, lengthBytes)
-  }
-
-  #scalar(field: TranscoderField): void {
-    const out = this.#out
-    const reader = this.#reader
-    switch (field.kind) {
-      case FieldKind.fixed64:
-        this.#readUnsigned(64)
-        out.writeFixed64(reader.low, reader.high)
-        return
-      case FieldKind.uint64:
-        this.#readUnsigned(64)
-        out.writeVarint64(reader.low, reader.high)
-        return
-      case FieldKind.fixed32:
-        this.#readUnsigned(32)
-        out.writeFixed32(reader.low)
-        return
-      case FieldKind.uint32:
-        this.#readUnsigned(32)
-        out.writeVarint(reader.low)
-        return
-      case FieldKind.int64:
-        this.#readSigned64()
-        out.writeVarint64(reader.low, reader.high)
-        return
-      case FieldKind.sfixed64:
-        this.#readSigned64()
-        out.writeFixed64(reader.low, reader.high)
-        return
-      case FieldKind.sint32: {
-        const value = this.#readSigned32()
-        out.writeVarint((value << 1) ^ (value >> 31))
-        return
-      }
-      case FieldKind.enum: {
-        const value = this.#readEnum(field)
-        out.writeVarint64(value >>> 0, value < 0 ? 0xffff_ffff : 0)
-        return
-      }
-      case FieldKind.bool:
-        out.writeByte(reader.readBool() ? 1 : 0)
-        return
-      default:
-        this.#double()
-    }
-  }
-
-  #double(): void {
-    const value = readDouble(this.#reader)
-    const bits = this.#doubleBits
-    bits.setFloat64(0, value)
-    // one NaN for all engines: JSON has no payloads
-    if (Number.isNaN(value)) this.#out.writeFixed64(0, 0x7ff8_0000)
-    else this.#out.writeFixed64(bits.getUint32(4), bits.getUint32(0))
-  }
-
-  #readUnsigned(bits: 32 | 64): void {
-    const reader = this.#reader
-    const start = reader.at
-    readInteger(reader)
-    const isZero = reader.low === 0 && reader.high === 0
-    if ((reader.isNegative && !isZero) || (bits === 32 && reader.high !== 0)) {
-      reader.fail('number out of range', start)
-    }
-  }
-
-  /** Leaves two's complement in the reader. */
-  #readSigned64(): void {
-    const reader = this.#reader
-    const start = reader.at
-    readInteger(reader)
-    const { low, high } = reader
-    const isMinimum = reader.isNegative && high === 0x8000_0000 && low === 0
-    if (high >= 0x8000_0000 && !isMinimum) reader.fail('number out of range', start)
-    if (!reader.isNegative) return
-    reader.low = -low >>> 0
-    reader.high = (low === 0 ? -high : ~high) >>> 0
-  }
-
-  #readSigned32(): number {
-    const reader = this.#reader
-    const start = reader.at
-    readInteger(reader)
-    const { low, high, isNegative } = reader
-    if (high !== 0 || low > (isNegative ? 0x8000_0000 : 0x7fff_ffff)) {
-      reader.fail('number out of range', start)
-    }
-    return isNegative ? -low : low
-  }
-
-  #readEnum(field: TranscoderField): number {
-    const reader = this.#reader
-    const { text, at } = reader
-    const isName = text[at] === QUOTE && text[at + 1]! >= 0x41
-    if (!isName) return this.#readSigned32()
-    const name = new OutputBuffer()
-    reader.readString(name)
-    const word = Buffer.from(name.bytes.buffer, 0, name.length).toString('latin1')
-    const value = field.enumNames.indexOf(word)
-    if (value < 0) reader.fail('unknown enum name', at)
-    return value
   }
 }

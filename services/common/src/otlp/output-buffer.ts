@@ -63,6 +63,10 @@ export class OutputBuffer {
 
   /** Appends an unsigned 32-bit varint. */
   writeVarint(value: number): void {
+    if (value < 0x80 && value >= 0 && this.length < this.bytes.length) {
+      this.bytes[this.length++] = value
+      return
+    }
     this.reserve(5)
     const { bytes } = this
     let at = this.length
@@ -136,6 +140,10 @@ export class OutputBuffer {
    */
   closeLength(start: number, lengthBytes: number): number {
     const contentBytes = this.length - start
+    if (contentBytes < 0x80 && lengthBytes === 1) {
+      this.bytes[start - 1] = contentBytes
+      return 1
+    }
     const needed = varintBytes(contentBytes)
     if (needed !== lengthBytes) {
       const shift = needed - lengthBytes
