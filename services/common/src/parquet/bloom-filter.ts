@@ -105,8 +105,22 @@ export function buildBloomFilter(input: BloomInput, known?: number): BloomFilter
   new Uint8Array(wasm.memory.buffer, scratch, filterBytes).fill(0)
   wasm.insert(0, count, scratch, filterBytes / BLOCK_BYTES)
   const blocks = new Uint8Array(wasm.memory.buffer, scratch, filterBytes).slice()
-  if (wasm.memory.buffer.byteLength > RETAINED_BYTES_MAX) kernels = undefined
+  releaseLargeMemory(wasm)
   return { blocks, distinct }
+}
+
+/** Distinct values of the input, by their hashes: at 128k one short in less than one of 10^9 chunks. */
+export function countDistinctValues(input: BloomInput): number {
+  const wasm = loadKernels()
+  const scratch = 8 * input.count
+  hashValues(wasm, input, scratch)
+  const distinct = countDistinct(wasm, input.count, scratch)
+  releaseLargeMemory(wasm)
+  return distinct
+}
+
+function releaseLargeMemory(wasm: Kernels): void {
+  if (wasm.memory.buffer.byteLength > RETAINED_BYTES_MAX) kernels = undefined
 }
 
 function hashValues(wasm: Kernels, input: BloomInput, scratch: number): void {

@@ -204,7 +204,8 @@ export class PlainByteArrayValues extends OrderedValues implements ChunkValues {
   }
 }
 
-function haveOneLength(offsets: Int32Array, count: number): boolean {
+/** Whether all values are as long as the first; false for none. */
+export function haveOneLength(offsets: Int32Array, count: number): boolean {
   const length = count > 0 ? offsets[1]! - offsets[0]! : 0
   for (let i = 1; i < count; i++) {
     if (offsets[i + 1]! - offsets[i]! !== length) return false

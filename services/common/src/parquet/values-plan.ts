@@ -1,5 +1,6 @@
 /** Decides, from real counts, how the values of one column chunk are encoded. */
 import assert from 'node:assert/strict'
+import { countDistinctValues } from './bloom-filter.ts'
 import type { ChunkValues } from './chunk-values.ts'
 import type { LeafValues, ValueDictionary } from './column-values.ts'
 import { deltaBytesMax, writeDeltaInt32, writeDeltaInt64 } from './delta-encoder.ts'
@@ -10,6 +11,7 @@ import { takeIds } from './id-scratch.ts'
 import { PageBuffer } from './page-buffer.ts'
 import {
   BooleanValues,
+  haveOneLength,
   PlainByteArrayValues,
   PlainDoubleValues,
   PlainInt32Values,
@@ -147,7 +149,8 @@ function planByteArrays(
   count: number,
   distinct: number | undefined,
 ): ChunkValues {
-  const numbered = numberByteArrays(data, offsets, count, distinct)
+  const known = distinct ?? countIds(data, offsets, count)
+  const numbered = numberByteArrays(data, offsets, count, known)
   if (numbered !== undefined) {
     const entries = takeEntries({ data, offsets }, numbered.firsts, numbered.count)
     if (paysForByteArrays(entries, numbered.ids, () => offsets[count]! - offsets[0]!)) {
@@ -155,6 +158,23 @@ function planByteArrays(
     }
   }
   return new PlainByteArrayValues(data, offsets, count)
+}
+
+/** Lengths of hexadecimal ids and of UUIDs, up to what is rather a text. */
+const ID_BYTES_MIN = 16
+const ID_BYTES_MAX = 40
+/** Fewer values are not worth the calls. */
+const COUNTED_IDS_MIN = 4096
+
+/**
+ * How many of the values are distinct, where all look like ids: parents repeat in other services
+ * than where they are first seen, thousands of rows apart.
+ */
+function countIds(data: Uint8Array, offsets: Int32Array, count: number): number | undefined {
+  const length = offsets[1]! - offsets[0]!
+  if (count < COUNTED_IDS_MIN || length < ID_BYTES_MIN || length > ID_BYTES_MAX) return undefined
+  if (!haveOneLength(offsets, count)) return undefined
+  return countDistinctValues({ data, offsets, width: 0, count })
 }
 
 function paysForByteArrays(

@@ -79,13 +79,12 @@ for (const [name, column, encoding] of CHOICES) {
   })
 }
 
-/** Each trace in every one of ten services, one after the other: 400 distinct at first, then none. */
-test('traces that repeat far apart become a dictionary where a bloom filter counts them', () => {
-  const traces = rows((i) => hex(i % 400))
-  assert.deepEqual(dataEncodings({ field: { ...text, bloom: true }, rows: traces }), [
-    RLE_DICTIONARY,
-  ])
-  assert.deepEqual(dataEncodings({ field: text, rows: traces }), [DELTA_LENGTH_BYTE_ARRAY])
+/** Each trace in every one of ten services, one after the other: 500 distinct at first, then none. */
+test('ids that repeat far apart become a dictionary, counted by their hashes', () => {
+  const traces = Array.from({ length: 5000 }, (_, i) => hex(i % 500))
+  for (const bloom of [true, false]) {
+    assert.deepEqual(dataEncodings({ field: { ...text, bloom }, rows: traces }), [RLE_DICTIONARY])
+  }
 })
 
 test('every shape of the same values gives files of one meaning and like size', () => {
