@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict'
 import { beforeEach, describe, it } from 'node:test'
 
+import { CommitChain } from '../../src/commit/commit-chain.ts'
 import { serializeCommitRecord } from '../../src/commit/commit-record.ts'
 import type { CommitRecord } from '../../src/commit/commit-record.ts'
 import type { ObjectStore } from '../../src/object-store/object-store.ts'
 import { commitKey } from '../../src/paths.ts'
+import { sweepOrphans } from '../../src/verify/orphan-sweep.ts'
 import { verifyStore } from '../../src/verify/verify.ts'
 import { verifyExitStatus } from '../../src/verify/verify-report.ts'
 import type { ProblemKind } from '../../src/verify/verify-report.ts'
-import { PARTITION, commitFile, memoryStore } from '../commit/sample-commit.ts'
+import { PARTITION, commitFile, commitRecord, memoryStore } from '../commit/sample-commit.ts'
 import { fillStore, putDataFile, putSidecar } from './sample-store.ts'
 
 /** The memory file system knows no times: everything is as old as 1970. */
@@ -215,6 +217,37 @@ describe('verifyStore', () => {
     assert.deepEqual(await problems(AN_HOUR_OLD), [])
     const report = await verifyStore(store, AN_HOUR_OLD)
     assert.equal(report.pending.length, 3)
+  })
+
+  it('proves a store that is written and swept meanwhile, without any grace', async () => {
+    const writer = { isWriting: true }
+    const write = async (): Promise<void> => {
+      const chain = await CommitChain.open(store, PARTITION)
+      for (let count = 0; count < 60; count++) {
+        const range = { start: chain.end, end: chain.end + 2n }
+        await putDataFile(store, { start: range.start, end: range.end + 5n }, {}, 1)
+        const files = [await putDataFile(store, range, {}, 1)]
+        const hashes = await putSidecar(store, range)
+        const schemaVersions = { 'acme/logs': 1 }
+        const record = commitRecord(range.start, range.end, { files, hashes, schemaVersions })
+        assert.equal(await chain.append(record), 'committed')
+      }
+      writer.isWriting = false
+    }
+    let swept = 0
+    const sweep = async (): Promise<void> => {
+      while (writer.isWriting) swept += (await sweepOrphans(store, { graceMs: -1 })).deletedCount
+      swept += (await sweepOrphans(store, { graceMs: -1 })).deletedCount
+    }
+    const prove = async (): Promise<void> => {
+      while (writer.isWriting) {
+        const { problems: found } = await verifyStore(store, { graceMs: Infinity })
+        assert.deepEqual(found, [])
+      }
+    }
+    await Promise.all([write(), sweep(), prove()])
+    assert.equal(swept, 60)
+    assert.equal((await verifyStore(store, { graceMs: -1 })).isWhole, true)
   })
 
   it('does not call lost what a commit may still name, however old', async () => {
