@@ -199,8 +199,8 @@ export function finishBench(bench: string, rows: readonly BenchRow[], flags: Ben
 
 /** CPU before wall time: neighbours on the machine stretch only the latter. */
 const RATIO_FIGURES = [
-  'cpuUsPerRecord',
   'cpuUsPerRequest',
+  'cpuUsPerRecord',
   'recordsPerSecond',
   'appendsPerSecond',
   'bytesPerRecord',

@@ -39,6 +39,7 @@ export class PayloadPool {
   readonly #roundNanos: number
   readonly #isJson: boolean
   readonly records: number
+  readonly requests: number
   readonly signal: SignalName
   /** Bytes of all requests of the pool. */
   readonly bytes: number
@@ -46,6 +47,7 @@ export class PayloadPool {
 
   constructor(options: PoolOptions) {
     this.records = options.records
+    this.requests = options.requests
     this.signal = options.signal
     this.#isJson = options.encoding === 'json'
     this.#roundNanos = options.requests * CALL_NANOS
