@@ -19,7 +19,6 @@ export default tseslint.config(
       'no-constant-binary-expression': 'error',
       'no-implicit-coercion': ['error', { allow: ['!!'] }],
       'no-self-compare': 'error',
-      'no-unmodified-loop-condition': 'error',
       'object-shorthand': 'error',
       'prefer-const': 'error',
     },

@@ -8,7 +8,7 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import { connect } from 'node:http2'
-import type { ClientHttp2Session } from 'node:http2'
+import type { ClientHttp2Session, IncomingHttpHeaders } from 'node:http2'
 import { parseArgs } from 'node:util'
 
 import { EXPORT_ROUTES } from '../src/receive/export-route.ts'
@@ -150,7 +150,7 @@ function callGrpc(session: ClientHttp2Session, message: Uint8Array): Promise<voi
       te: 'trailers',
     })
     let status = ''
-    stream.on('trailers', (trailers) => {
+    stream.on('trailers', (trailers: IncomingHttpHeaders) => {
       status = String(trailers['grpc-status'])
     })
     stream.on('error', reject)

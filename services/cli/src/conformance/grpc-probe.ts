@@ -87,7 +87,7 @@ function listen(stream: ClientHttp2Stream, seen: Seen): void {
   stream.on('response', (headers) => {
     seen.headers = headers
   })
-  stream.on('trailers', (trailers) => {
+  stream.on('trailers', (trailers: IncomingHttpHeaders) => {
     seen.trailers = trailers
   })
   stream.on('data', (chunk: Uint8Array) => seen.chunks.push(chunk))

@@ -2,9 +2,9 @@
  * OTLP protobuf requests into column batches: the entry of the decode path. Rules and limits are
  * those of the OTLP contract; what is rejected for good is counted and told in `message`.
  */
-import { BatchBuilder } from '../columnar/batch-builder.ts'
+import type { BatchBuilder } from '../columnar/batch-builder.ts'
 import { LIMITS } from '../limits.ts'
-import { Signal } from '../signal.ts'
+import type { Signal } from '../signal.ts'
 import { CHUNK_ITEMS_MAX } from './chunker.ts'
 import type { DecodeCounters, DecodeTally } from './decode-tally.ts'
 import { TimeWindow } from './item-times.ts'

@@ -260,7 +260,7 @@ export class RequestDecoder implements ChunkContext {
 
 function entryOf(builder: BatchBuilder, part: 'resource' | 'scope', id: number): Uint8Array {
   const { bytes, offsets } = builder[part].entries
-  return bytes.subarray(offsets[id]!, offsets[id + 1]!)
+  return bytes.subarray(offsets[id], offsets[id + 1])
 }
 
 function tooMany(what: string, limit: number): never {
