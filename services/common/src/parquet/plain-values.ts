@@ -2,6 +2,7 @@
 import type { BloomInput } from './bloom-filter.ts'
 import type { ChunkValues } from './chunk-values.ts'
 import { writeDeltaInt32, writeDeltaInt64 } from './delta-encoder.ts'
+import { takeIds } from './id-scratch.ts'
 import type { PageBuffer } from './page-buffer.ts'
 import { Encoding } from './thrift.ts'
 import {
@@ -197,7 +198,8 @@ export class PlainByteArrayValues extends OrderedValues implements ChunkValues {
 
   #encodeDeltaLength(from: number, to: number, page: PageBuffer): void {
     const offsets = this.#offsets
-    const lengths = new Int32Array(to - from)
+    // no chunk of plain values holds ids
+    const lengths = takeIds(to - from)
     for (let i = from; i < to; i++) lengths[i - from] = offsets[i + 1]! - offsets[i]!
     writeDeltaInt32(page, lengths, 0, to - from)
     page.append(this.#data.subarray(offsets[from], offsets[to]))
