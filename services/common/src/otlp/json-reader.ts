@@ -160,14 +160,36 @@ export class JsonReader {
     let at = this.at + 1
     for (;;) {
       const start = at
-      let byte = text[at]!
-      while (byte >= 0x20 && byte !== QUOTE && byte !== BACKSLASH) byte = text[++at]!
+      at = this.#plainEnd(at)
       if (at > start) out.writeSlice(text, start, at)
+      const byte = text[at]
       if (byte === QUOTE) break
       if (byte !== BACKSLASH) this.#failInString(at)
       at = this.#readEscape(at, out)
     }
     this.at = at + 1
+  }
+
+  /** Where the run of bytes ends that stand for themselves in a string. */
+  #plainEnd(start: number): number {
+    const { text, view } = this
+    const wordsEnd = this.end - 4
+    let at = start
+    // four bytes at a time: the sign bit of a byte is set where it is a quote, backslash or control
+    while (at <= wordsEnd) {
+      const word = view.getInt32(at, true)
+      const quotes = word ^ 0x22222222
+      const backslashes = word ^ 0x5c5c5c5c
+      const found =
+        ((quotes - 0x01010101) & ~quotes) |
+        ((backslashes - 0x01010101) & ~backslashes) |
+        ((word - 0x20202020) & ~word)
+      if ((found & 0x80808080) !== 0) break
+      at += 4
+    }
+    let byte = text[at]!
+    while (byte >= 0x20 && byte !== QUOTE && byte !== BACKSLASH) byte = text[++at]!
+    return at
   }
 
   /**
