@@ -48,6 +48,7 @@ export class StandaloneProcess {
         '--otlp-grpc-port=0',
         '--otlp-http-port=0',
         '--admin-port=0',
+        '--admin-grpc-port=0',
         ...(options.flags ?? []),
       ],
       {

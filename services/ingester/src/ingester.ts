@@ -203,16 +203,18 @@ export class Ingester {
     await failpoint('flush:frozen')
     const startMs = clock.monotonicMs()
     const holes = this.#holes.filter((hole) => BigInt(hole.end) <= frozen.end)
-    let record: CommitRecord
+    let records: CommitRecord[]
     try {
-      record = await flusher.flush(frozen, holes)
+      records = await flusher.flush(frozen, holes)
     } catch (error) {
       this.#fail(error)
       throw error
     }
     this.#holes = this.#holes.filter((hole) => !holes.includes(hole))
     memtable.release()
-    metrics.flushed(record, (clock.monotonicMs() - startMs) / 1000)
+    for (const record of records) {
+      metrics.flushed(record, (clock.monotonicMs() - startMs) / 1000)
+    }
     await this.#wal?.truncate(frozen.end)
   }
 

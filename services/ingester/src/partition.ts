@@ -8,7 +8,6 @@ import { join } from 'node:path'
 import type { Clock } from '@tributary/common/clock'
 import { readSidecar } from '@tributary/common/commit/chunk-sidecar'
 import { CommitChain } from '@tributary/common/commit/commit-chain'
-import type { CommitRecord } from '@tributary/common/commit/commit-record'
 import { AppError } from '@tributary/common/errors'
 import { nodeFileSystem } from '@tributary/common/file-system'
 import { LIMITS } from '@tributary/common/limits'
@@ -173,8 +172,13 @@ async function loadWindow(
   const window = new RepeatWindow(settings.retryWindowMs, settings.retryWindowEntriesMax)
   if (!settings.retryRemoval) return window
   for (const record of await chain.recent(clock.nowUnixMs() - settings.retryWindowMs)) {
-    for (const { hash, appendUnixMs } of await readSidecar(store, record)) {
-      window.add(hash, appendUnixMs)
+    try {
+      for (const { hash, appendUnixMs } of await readSidecar(store, record)) {
+        window.add(hash, appendUnixMs)
+      }
+    } catch (error) {
+      // without it a late retry may be stored twice: worth an alarm, never a process that can't start
+      logger.error({ err: error, commit: record.start }, 'sidecar of chunk hashes can not be read')
     }
   }
   logger.info({ chunks: window.size }, 'window of repeats loaded')
@@ -191,14 +195,13 @@ async function checkOwnWriter(
 ): Promise<void> {
   const names = await readdir(join(directory, 'wal')).catch(() => [])
   if (names.length === 0) return
-  let last: CommitRecord | undefined
-  for (const record of await chain.recent(0)) last = record
-  if (last === undefined || last.writer === writer) return
+  const { lastWriter } = chain
+  if (lastWriter === undefined || lastWriter === writer) return
   throw new AppError('chain_broken', 'another process has committed to this store since', {
     details: {
       store: store.url,
       topic: id.topic,
-      writer: last.writer,
+      writer: lastWriter,
       remedy: 'give this process a store prefix of its own; its rows stay in the log',
     },
   })

@@ -3,7 +3,9 @@
  * the place of Kafka's offsets. It only wires; parts start bottom up and stop top down, so that what
  * was accepted is flushed and committed before the log closes.
  */
+import { fileURLToPath } from 'node:url'
 import { systemClock } from '@tributary/common/clock'
+import { createAdminGrpcServer, type AdminGrpcServer } from '@tributary/common/admin-grpc-server'
 import { createAdminServer, type AdminServer } from '@tributary/common/admin-server'
 import { objectStoreUrl, type StandaloneConfig } from '@tributary/common/config/settings'
 import { AppError } from '@tributary/common/errors'
@@ -24,6 +26,7 @@ import { createHttpReceiver } from '@tributary/router/receive/http-receiver'
 import type { Receiver } from '@tributary/router/receive/receiver'
 import { ReceiverMetrics } from '@tributary/router/receive/receiver-metrics'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
+import { OrphanSweeper } from './orphan-sweeper.ts'
 import { printWelcome } from './welcome.ts'
 import { StatusLine } from './status-line.ts'
 
@@ -50,9 +53,11 @@ class Standalone {
   readonly #metrics = new RouterMetrics(this.#registry)
   readonly #lifecycle: Lifecycle
   #admin: AdminServer | undefined
+  #adminGrpc: AdminGrpcServer | undefined
   #data: DataDirectory | undefined
   #store: ObjectStore | undefined
   #partition: Partition | undefined
+  #sweeper: OrphanSweeper | undefined
   #receivers: Receiver[] = []
   #isServing = false
   #failure: unknown
@@ -85,7 +90,10 @@ class Standalone {
     lifecycle.add({
       name: 'admin server',
       start: () => this.#startAdmin(),
-      stop: () => this.#admin?.close(),
+      stop: async () => {
+        await this.#adminGrpc?.close()
+        await this.#admin?.close()
+      },
     })
     lifecycle.add({
       name: 'object store',
@@ -96,6 +104,14 @@ class Standalone {
       name: 'partition',
       start: () => this.#openPartition(),
       stop: () => this.#partition?.close(),
+    })
+    lifecycle.add({
+      name: 'orphan sweeper',
+      start: () => {
+        this.#sweeper = new OrphanSweeper(this.#store!, this.#logger)
+        this.#sweeper.start()
+      },
+      stop: () => this.#sweeper?.stop(),
     })
     lifecycle.add({
       name: 'receivers',
@@ -134,6 +150,13 @@ class Standalone {
       flush: () => this.#flush(),
     })
     await this.#admin.start()
+    this.#adminGrpc = createAdminGrpcServer({
+      host: this.#config.host,
+      port: this.#config.adminGrpcPort,
+      isReady: () => this.#isServing,
+      protoFolder: fileURLToPath(new URL('../../../proto', import.meta.url)),
+    })
+    await this.#adminGrpc.start()
   }
 
   async #flush(): Promise<string> {

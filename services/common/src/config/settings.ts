@@ -33,6 +33,10 @@ export const processSettings = {
     default: 9464,
     sentence: 'Port of health, Prometheus metrics and the flush command; 0 takes a free one.',
   }),
+  adminGrpcPort: port({
+    default: 9465,
+    sentence: 'Port of gRPC health and reflection; 0 takes a free one.',
+  }),
   stopTimeoutMs: duration({
     default: 25 * SECOND_MS,
     min: 0,
@@ -239,9 +243,14 @@ export const STANDALONE_RELATIONS: readonly Relation<typeof standaloneSettings>[
       ? '--wal-bytes-max must be twice --wal-segment-bytes-max: one segment fills while another is kept'
       : undefined,
   (config) => {
-    const ports = [config.otlpGrpcPort, config.otlpHttpPort, config.adminPort].filter(Boolean)
+    const ports = [
+      config.otlpGrpcPort,
+      config.otlpHttpPort,
+      config.adminPort,
+      config.adminGrpcPort,
+    ].filter(Boolean)
     return new Set(ports).size < ports.length
-      ? '--otlp-grpc-port, --otlp-http-port and --admin-port must differ'
+      ? '--otlp-grpc-port, --otlp-http-port, --admin-port and --admin-grpc-port must differ'
       : undefined
   },
   (config) =>

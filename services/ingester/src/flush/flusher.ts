@@ -75,10 +75,35 @@ export class Flusher {
   /**
    * Makes a frozen memtable durable in the store and commits it.
    *
+   * A put of this writer that was under way when its process died may land later: then that commit
+   * stands where ours should, with rows of the same log. What it holds is stored; the rest follows.
+   *
    * @param holes offsets of the range that the log lost, with reasons
+   * @returns the commits made, none where earlier ones turned out to hold everything
    * @throws AppError chain_broken when another writer has taken the range
    */
-  async flush(frozen: FrozenMemtable, holes: readonly CommitHole[]): Promise<CommitRecord> {
+  async flush(frozen: FrozenMemtable, holes: readonly CommitHole[]): Promise<CommitRecord[]> {
+    const { chain, writer } = this.#options
+    for (let rest = frozen; ; rest = restOf(frozen, chain.end)) {
+      if (rest.start >= rest.end) return []
+      const outcome = await this.#flushOnce(
+        rest,
+        holes.filter((hole) => BigInt(hole.start) >= rest.start),
+      )
+      if (!('conflict' in outcome)) return [outcome]
+      const { conflict } = outcome
+      if (conflict.writer !== writer || chain.end > frozen.end) {
+        throw new AppError('chain_broken', 'another writer has committed this range', {
+          details: { start: String(rest.start), winner: conflict.writer },
+        })
+      }
+    }
+  }
+
+  async #flushOnce(
+    frozen: FrozenMemtable,
+    holes: readonly CommitHole[],
+  ): Promise<CommitRecord | { readonly conflict: CommitRecord }> {
     const poison: Poison[] = []
     const written: WrittenTable[] = []
     await Promise.all(
@@ -94,13 +119,8 @@ export class Flusher {
     await failpoint('flush:before-commit')
     const record = await this.#recordOf(frozen, written, files, [...holes, ...poisonHoles], poison)
     const outcome = await this.#untilStored('commit', () => this.#options.chain.append(record))
-    if (outcome !== 'committed') {
-      throw new AppError('chain_broken', 'another writer has committed this range', {
-        details: { start: record.start, winner: outcome.conflict.writer },
-      })
-    }
     await failpoint('flush:after-commit')
-    return record
+    return outcome === 'committed' ? record : outcome
   }
 
   async #writeTable(
@@ -255,6 +275,18 @@ export class Flusher {
         await sleep(delayMs, undefined, { signal })
       }
     }
+  }
+}
+
+/** What of a frozen memtable lies from an offset on. */
+function restOf(frozen: FrozenMemtable, start: bigint): FrozenMemtable {
+  const entries = frozen.entries.filter((entry) => entry.offset >= start)
+  return {
+    entries,
+    start,
+    end: frozen.end,
+    rows: entries.reduce((sum, { rowCount }) => sum + rowCount, 0),
+    bytes: entries.reduce((sum, { space }) => sum + space.bytes.length, 0),
   }
 }
 
