@@ -61,17 +61,24 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
 type Recorder = (outcome: string, dueMs: number) => void
 
 async function closedLoop(options: LoadOptions, startMs: number, record: Recorder): Promise<void> {
+  const { pool, transport } = options
   const endMs = startMs + options.seconds * 1000
-  const lanes = Array.from({ length: options.inFlight }, async () => {
+  const lanes = Array.from({ length: Math.min(options.inFlight, pool.requests) }, async () => {
     while (performance.now() < endMs) {
+      const request = pool.take()
+      if (request === undefined) return
       const dueMs = performance.now()
-      record(await options.transport.send(options.pool.take()), dueMs)
+      record(await transport.send(request.body), dueMs)
+      pool.give(request)
     }
   })
   await Promise.all(lanes)
 }
 
-/** Sends what is due every millisecond; at most `inFlight` at a time, the rest counts as unsent. */
+/**
+ * Sends what is due every millisecond; at most `inFlight` at a time and no more than the pool has,
+ * the rest counts as unsent.
+ */
 async function openLoop(
   options: LoadOptions,
   rate: number,
@@ -85,12 +92,14 @@ async function openLoop(
     const due = Math.min(total, Math.floor(((performance.now() - startMs) / 1000) * rate) + 1)
     for (; sent < due; sent++) {
       const dueMs = startMs + (sent / rate) * 1000
-      if (underWay.size >= options.inFlight) {
+      const request = underWay.size < options.inFlight ? options.pool.take() : undefined
+      if (request === undefined) {
         record('unsent', dueMs)
         continue
       }
-      const sending = options.transport.send(options.pool.take()).then((outcome) => {
+      const sending = options.transport.send(request.body).then((outcome) => {
         record(outcome, dueMs)
+        options.pool.give(request)
         underWay.delete(sending)
       })
       underWay.add(sending)

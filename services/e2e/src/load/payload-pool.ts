@@ -3,6 +3,8 @@
  * sent round and round; before each new round ids and times are moved on in place, because a server
  * that removes retries would rightly drop the second copy of an equal chunk, and because rows that
  * repeat would compress as no real ones do.
+ *
+ * Invariant: a body that is under way is not touched; it comes back by `give`.
  */
 import type { SignalName } from '@tributary/common/signal'
 import { jsonPayload } from '@tributary/common/testing/json-payload'
@@ -15,7 +17,8 @@ export interface PoolOptions extends PayloadOptions {
   readonly encoding?: 'protobuf' | 'json'
 }
 
-interface PooledRequest {
+/** A request of the pool: taken, sent, given back. */
+export interface PooledRequest {
   readonly body: Buffer
   /** Positions of what changes in every round. */
   readonly marks: Marks
@@ -35,15 +38,15 @@ const CALL_NANOS = 1_000_003
 const ID_STEP = 0x9e37_79b1
 
 export class PayloadPool {
-  readonly #requests: PooledRequest[] = []
+  readonly #free: PooledRequest[] = []
   readonly #roundNanos: number
   readonly #isJson: boolean
   readonly records: number
   readonly requests: number
   readonly signal: SignalName
   /** Bytes of all requests of the pool. */
-  readonly bytes: number
-  #next = 0
+  bytes = 0
+  #head = 0
 
   constructor(options: PoolOptions) {
     this.records = options.records
@@ -55,16 +58,27 @@ export class PayloadPool {
       const binary = payload(options.signal, { ...options, call })
       const body = Buffer.from(this.#isJson ? jsonPayload(options.signal, binary) : binary)
       const marks = this.#isJson ? findJsonMarks(body) : MARK_FINDERS[options.signal](body)
-      this.#requests.push({ body, marks, rounds: 0 })
+      this.#free.push({ body, marks, rounds: 0 })
+      this.bytes += body.length
     }
-    this.bytes = this.#requests.reduce((sum, { body }) => sum + body.length, 0)
   }
 
-  /** The next request: it differs from all before it. Valid until as many were taken again. */
-  take(): Buffer {
-    const request = this.#requests[this.#next++ % this.#requests.length]!
+  /** The next request, which differs from all before it; undefined while all are under way. */
+  take(): PooledRequest | undefined {
+    if (this.#head === this.#free.length) return undefined
+    const request = this.#free[this.#head++]!
+    // the part before the head is garbage: drop it once per round
+    if (this.#head >= this.requests) {
+      this.#free.splice(0, this.#head)
+      this.#head = 0
+    }
     if (request.rounds++ > 0) this.#moveOn(request)
-    return request.body
+    return request
+  }
+
+  /** After its answer: the request may be sent again, changed. */
+  give(request: PooledRequest): void {
+    this.#free.push(request)
   }
 
   #moveOn({ body, marks, rounds }: PooledRequest): void {
