@@ -36,7 +36,11 @@ export class RivalRows {
 
   /** Adds all items of a request. */
   addRequest(signal: SignalName, body: Uint8Array): void {
-    const request = exportRequest(signal).type.decode(body) as unknown as Message
+    this.addMessage(signal, exportRequest(signal).type.decode(body) as unknown as Message)
+  }
+
+  /** All items of a request that was decoded, by protobufjs or by JSON.parse. */
+  addMessage(signal: SignalName, request: Message): void {
     const [groups, scopes, items] = PARTS[signal]
     for (const group of listOf(request, groups)) {
       const resource = (group['resource'] ?? {}) as Message
@@ -173,10 +177,11 @@ function bigintOf(value: unknown): bigint {
     const { low, high } = value as { low: number; high: number }
     return (BigInt(high) << 32n) | BigInt(low >>> 0)
   }
-  return BigInt(Math.round(Number(value ?? 0)))
+  return typeof value === 'string' ? BigInt(value) : BigInt(Math.round(Number(value ?? 0)))
 }
 
 function hexOf(bytes: unknown): string | null {
+  if (typeof bytes === 'string') return bytes
   if (!(bytes instanceof Uint8Array) || bytes.length === 0) return null
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex')
 }
