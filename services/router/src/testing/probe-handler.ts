@@ -22,7 +22,8 @@ export function createProbeHandler(): ProbeHandler {
     requests,
     before: () => undefined,
     handler: async (request) => {
-      requests.push(request)
+      // The body goes back to the receiver's pool afterwards.
+      requests.push({ ...request, body: request.body.slice() })
       await probe.before(request)
       return request.encoding === 'json' ? checkJson(request) : checkProtobuf(request)
     },
