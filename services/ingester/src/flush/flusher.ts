@@ -135,11 +135,7 @@ export class Flusher {
       this.#options.logger.error({ err: error, tenant: table.tenant }, 'table failed to encode')
     }
     const bad = await this.#findPoison(table, frozen)
-    if (bad.length === 0) {
-      throw new AppError('encode_failed', 'table fails as a whole but no batch of it does', {
-        details: { tenant: table.tenant, signal: table.signal },
-      })
-    }
+    // where no batch is bad the failure was of the moment: the table is tried once more as it is
     poison.push(...bad)
     const entries = table.entries.filter((entry) => bad.every((each) => each.entry !== entry))
     if (entries.length === 0) return []
