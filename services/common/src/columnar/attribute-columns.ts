@@ -4,10 +4,14 @@
  * batch (`reset`) so that the next one starts warm; a column belongs to the current batch when it
  * has values, and then stands in `columns` in order of first appearance.
  *
+ * A sparse column costs about a byte in every row, so columns are bounded by the bytes that came in
+ * (`hasRoom`); what finds no column any more goes to `overflow` as the message that it was.
+ *
  * Keys are found by guessing: the n-th attribute of a record is nearly always the key that the
  * record before had there. `guesses` holds the keys of the record at hand up to the position
  * reached, so it doubles as the list of what a rejected record has touched.
  */
+import { LIMITS } from '../limits.ts'
 import { equalBytes, hashKey } from './byte-kernels.ts'
 import { BytesColumn } from './bytes-column.ts'
 import { BoolColumn, Fixed64Column } from './fixed-columns.ts'
@@ -17,6 +21,13 @@ const POOLED_KEYS_MAX = 4096
 /** The same for the memory that their columns reserve: 32 batches' worth. */
 const POOLED_BYTES_MAX = 8 * 1024 * 1024
 const TABLE_SLOTS_MIN = 64
+/**
+ * What a column takes in every row of an Arrow batch, values or not: 8 bytes for numbers, 4 for an
+ * offset, 1 or 2 for a dictionary id. The columns of a batch may take this much together ...
+ */
+const ROW_WIDTH_FREE = 128
+/** ... and this much for every byte of OTLP in the mean row: so a batch stays near its OTLP. */
+const ROW_WIDTH_PER_BYTE = 2
 
 export type AttributeColumn = BytesColumn | Fixed64Column | BoolColumn
 
@@ -71,6 +82,11 @@ export class AttributeColumns {
   readonly columns: AttributeColumn[] = []
   /** Keys by position in the record before; entry n is never read before n - 1 was set. */
   readonly guesses: AttributeKey[] = []
+  /** Attributes without a column: per row the KeyValue fields of a `KeyValueList`. */
+  readonly overflow = new BytesColumn('attribute_overflow', 'binary', false)
+  /** OTLP bytes of the items so far, for `hasRoom`. */
+  itemBytes = 0
+  #rowWidth = 0
   readonly #prefix: string
   #keys: AttributeKey[] = []
   /** Position in #keys + 1 per slot, 0 where free. */
@@ -107,59 +123,104 @@ export class AttributeColumns {
     }
   }
 
+  /** Whether a column that this batch does not have yet may come in at `row`. */
+  hasRoom(row: number): boolean {
+    if (this.#rowWidth < ROW_WIDTH_FREE) return true
+    if (this.columns.length >= LIMITS.attributeColumnsMax) return false
+    const rowBytes = this.itemBytes / (row + 1)
+    return this.#rowWidth < ROW_WIDTH_FREE + rowBytes * ROW_WIDTH_PER_BYTE
+  }
+
+  /** Adds an attribute of `row` without a column; [start, end) is its AnyValue in normal form. */
+  addOverflow(
+    row: number,
+    key: AttributeKey,
+    bytes: Uint8Array,
+    view: DataView,
+    start: number,
+    end: number,
+  ): void {
+    const keyBytes = key.bytes.length
+    const keyField = keyBytes === 0 ? 0 : 1 + varintSize(keyBytes) + keyBytes
+    const valueField = start === end ? 0 : 1 + varintSize(end - start) + end - start
+    this.#overflowHead(row, 0x0a, keyField + valueField)
+    if (keyField > 0) {
+      this.#overflowHead(row, 0x0a, keyBytes)
+      this.overflow.extend(row, key.bytes, key.view, 0, keyBytes)
+    }
+    if (valueField > 0) {
+      this.#overflowHead(row, 0x12, end - start)
+      this.overflow.extend(row, bytes, view, start, end)
+    }
+  }
+
+  #overflowHead(row: number, tag: number, length: number): void {
+    head[0] = tag
+    let size = 1
+    let rest = length
+    for (; rest >= 0x80; rest >>>= 7) head[size++] = (rest & 0x7f) | 0x80
+    head[size++] = rest
+    this.overflow.extend(row, head, headView, 0, size)
+  }
+
   /** The column of `key` for strings, counted in as one of this batch; so the others below. */
   stringColumn(key: AttributeKey): BytesColumn {
     const column = (key.string ??= new BytesColumn(`${key.name}@string`, 'utf8', true))
-    if (column.rows.count === 0) this.columns.push(column)
+    if (column.rows.count === 0) this.#include(column)
     return column
   }
 
   intColumn(key: AttributeKey): Fixed64Column {
     const column = (key.int ??= new Fixed64Column(`${key.name}@int`, 'int64'))
-    if (column.rows.count === 0) this.columns.push(column)
+    if (column.rows.count === 0) this.#include(column)
     return column
   }
 
   doubleColumn(key: AttributeKey): Fixed64Column {
     const column = (key.double ??= new Fixed64Column(`${key.name}@double`, 'float64'))
-    if (column.rows.count === 0) this.columns.push(column)
+    if (column.rows.count === 0) this.#include(column)
     return column
   }
 
   boolColumn(key: AttributeKey): BoolColumn {
     const column = (key.bool ??= new BoolColumn(`${key.name}@bool`))
-    if (column.rows.count === 0) this.columns.push(column)
+    if (column.rows.count === 0) this.#include(column)
     return column
   }
 
   bytesColumn(key: AttributeKey): BytesColumn {
     const column = (key.binary ??= new BytesColumn(`${key.name}@bytes`, 'binary', false))
-    if (column.rows.count === 0) this.columns.push(column)
+    if (column.rows.count === 0) this.#include(column)
     return column
   }
 
   anyColumn(key: AttributeKey): BytesColumn {
     const column = (key.any ??= new BytesColumn(`${key.name}@any`, 'binary', false))
-    if (column.rows.count === 0) this.columns.push(column)
+    if (column.rows.count === 0) this.#include(column)
     return column
   }
 
   /** Undoes `row`, whose record has set the first `touched` guesses. */
   undoRow(row: number, touched: number): void {
     for (let i = 0; i < touched; i++) this.guesses[i]!.truncateRows(row)
+    this.overflow.truncateRows(row)
     this.#dropEmptyColumns()
   }
 
   /** Forgets the rows from `row` on. */
   truncateRows(row: number): void {
     for (const key of this.#keys) key.truncateRows(row)
+    this.overflow.truncateRows(row)
     this.#dropEmptyColumns()
   }
 
   reset(): void {
     for (const column of this.columns) column.reset()
     this.columns.length = 0
+    this.#rowWidth = 0
     this.guesses.length = 0
+    this.overflow.reset()
+    this.itemBytes = 0
     let capacityBytes = 0
     for (const key of this.#keys) {
       key.lastRow = -1
@@ -171,10 +232,18 @@ export class AttributeColumns {
     }
   }
 
+  #include(column: AttributeColumn): void {
+    this.columns.push(column)
+    this.#rowWidth += rowWidth(column)
+  }
+
   /** New columns stand last, so the empty ones after a cut do too. */
   #dropEmptyColumns(): void {
     const columns = this.columns
-    while (columns.length > 0 && columns[columns.length - 1]!.count === 0) columns.length -= 1
+    while (columns.length > 0 && columns[columns.length - 1]!.count === 0) {
+      this.#rowWidth -= rowWidth(columns[columns.length - 1]!)
+      columns.length -= 1
+    }
   }
 
   #insert(hash: number, entry: number): void {
@@ -188,4 +257,20 @@ export class AttributeColumns {
     this.#table = new Int32Array(slots)
     for (const [index, key] of this.#keys.entries()) this.#insert(key.hash, index + 1)
   }
+}
+
+function rowWidth(column: AttributeColumn): number {
+  if (column.kind === 'fixed64') return 8
+  if (column.kind === 'bool') return 1
+  return column.mayShare ? 2 : 4
+}
+
+/** Tag and length of a field, written anew each time. */
+const head = new Uint8Array(8)
+const headView = new DataView(head.buffer)
+
+function varintSize(value: number): number {
+  let size = 1
+  for (let rest = value >>> 7; rest > 0; rest >>>= 7) size += 1
+  return size
 }

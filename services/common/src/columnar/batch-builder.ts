@@ -36,6 +36,7 @@ const BATCH_OVERHEAD_BYTES = 800
 export interface Savepoint {
   readonly rowCount: number
   readonly otlpBytes: number
+  readonly itemBytes: number
   readonly minTimeUnixNano: bigint
   readonly maxTimeUnixNano: bigint
 }
@@ -83,6 +84,7 @@ export class BatchBuilder {
   finish(): readonly ColumnBuilder[] {
     const columns: ColumnBuilder[] = [this.resource, this.scope]
     for (const column of this.#fixed) if (column.count > 0) columns.push(column)
+    if (this.attributes.overflow.count > 0) columns.push(this.attributes.overflow)
     for (const column of this.attributes.columns) columns.push(column)
     for (const column of columns) if (column.kind === 'bytes') column.finish(this.rowCount)
     return columns
@@ -90,7 +92,8 @@ export class BatchBuilder {
 
   savepoint(): Savepoint {
     const { rowCount, otlpBytes, minTimeUnixNano, maxTimeUnixNano } = this
-    return { rowCount, otlpBytes, minTimeUnixNano, maxTimeUnixNano }
+    const { itemBytes } = this.attributes
+    return { rowCount, otlpBytes, itemBytes, minTimeUnixNano, maxTimeUnixNano }
   }
 
   /** Undoes everything since `savepoint`. */
@@ -101,6 +104,7 @@ export class BatchBuilder {
     this.maxTimeUnixNano = savepoint.maxTimeUnixNano
     for (const column of this.#fixed) column.truncateRows(savepoint.rowCount)
     this.attributes.truncateRows(savepoint.rowCount)
+    this.attributes.itemBytes = savepoint.itemBytes
     this.chunks.truncateRows(savepoint.rowCount)
     this.dropUnusedRuns()
   }
@@ -130,6 +134,7 @@ export class BatchBuilder {
     let bytes = BATCH_OVERHEAD_BYTES
     bytes += this.resource.byteSize(rowCount) + this.scope.byteSize(rowCount)
     for (const column of this.#fixed) bytes += arrowBytes(column, rowCount)
+    bytes += arrowBytes(this.attributes.overflow, rowCount)
     for (const column of this.attributes.columns) bytes += arrowBytes(column, rowCount)
     return bytes
   }

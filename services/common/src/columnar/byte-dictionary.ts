@@ -86,6 +86,15 @@ export class ByteDictionary {
     return hashBytes(view, start, end)
   }
 
+  /** Adds bytes to the end of the last value. */
+  extend(from: Uint8Array, view: DataView, start: number, end: number): void {
+    const at = this.offsets[this.size]!
+    const next = at + end - start
+    if (next > this.bytes.length) growArena(this, next)
+    copyBytes(from, view, start, end, this.bytes, this.view, at)
+    this.offsets[this.size] = next
+  }
+
   /** Removes the last entries of a dictionary, newest first, down to `size`. */
   truncate(size: number): void {
     while (this.size > size) {

@@ -78,6 +78,17 @@ export class BytesColumn {
     return true
   }
 
+  /** Adds bytes to the value of `row`, which begins with them where it has none; plain columns. */
+  extend(row: number, bytes: Uint8Array, view: DataView, start: number, end: number): void {
+    const { count } = this.rows
+    if (count === 0 || this.rows.rowOf(count - 1) !== row) {
+      this.append(row, bytes, view, start, end, false)
+      return
+    }
+    this.entries.extend(bytes, view, start, end)
+    this.valueBytes += end - start
+  }
+
   truncateRows(row: number): void {
     const count = this.rows.countBelow(row)
     if (count === this.rows.count) return

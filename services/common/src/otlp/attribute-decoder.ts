@@ -5,6 +5,7 @@
  */
 import type { AttributeColumns, AttributeKey } from '../columnar/attribute-columns.ts'
 import { isValidUtf8 } from '../columnar/byte-kernels.ts'
+import type { BytesColumn } from '../columnar/bytes-column.ts'
 import { LIMITS } from '../limits.ts'
 import type { DecodeTally } from './decode-tally.ts'
 import { isNormalMessage } from './message-check.ts'
@@ -81,27 +82,39 @@ function decodeValue(
       const from = cursor.start
       if (stop !== end || stop - from > LIMITS.stringValueBytesMax) return false
       let column = key.string
-      if (column === undefined || column.rows.count === 0) column = attributes.stringColumn(key)
+      if (column === undefined || column.rows.count === 0) {
+        if (!attributes.hasRoom(row)) return overflow(attributes, key, row, start, end, tally)
+        column = attributes.stringColumn(key)
+      }
       return column.append(row, bytes, view, from, stop, true)
     }
     case 0x10: {
       if (end - start !== 2 || bytes[start + 1]! > 1) return false
       let column = key.bool
-      if (column === undefined || column.rows.count === 0) column = attributes.boolColumn(key)
+      if (column === undefined || column.rows.count === 0) {
+        if (!attributes.hasRoom(row)) return overflow(attributes, key, row, start, end, tally)
+        column = attributes.boolColumn(key)
+      }
       column.append(row, bytes[start + 1] === 1 ? 1 : 0)
       return true
     }
     case 0x18: {
       if (readVarint(start + 1, end) !== end) return false
       let column = key.int
-      if (column === undefined || column.rows.count === 0) column = attributes.intColumn(key)
+      if (column === undefined || column.rows.count === 0) {
+        if (!attributes.hasRoom(row)) return overflow(attributes, key, row, start, end, tally)
+        column = attributes.intColumn(key)
+      }
       column.append(row, cursor.low, cursor.high)
       return true
     }
     case 0x21: {
       if (end - start !== 9) return false
       let column = key.double
-      if (column === undefined || column.rows.count === 0) column = attributes.doubleColumn(key)
+      if (column === undefined || column.rows.count === 0) {
+        if (!attributes.hasRoom(row)) return overflow(attributes, key, row, start, end, tally)
+        column = attributes.doubleColumn(key)
+      }
       column.append(row, view.getInt32(start + 1, true), view.getInt32(start + 5, true))
       return true
     }
@@ -122,8 +135,32 @@ function decodeRareValue(
   if (start < end && bytes[start] === 0x3a) {
     if (readLength(start + 1, end) !== end) return false
     const from = cursor.start
+    if (isNewColumn(key.binary) && !attributes.hasRoom(row)) {
+      return overflow(attributes, key, row, start, end, tally)
+    }
     return attributes.bytesColumn(key).append(row, bytes, view, from, end, false)
+  }
+  if (isNewColumn(key.any) && !attributes.hasRoom(row)) {
+    return overflow(attributes, key, row, start, end, tally)
   }
   if (!isNormalMessage(ANY_VALUE, start, end, 0, tally)) return false
   return attributes.anyColumn(key).append(row, bytes, view, start, end, false)
+}
+
+function isNewColumn(column: BytesColumn | undefined): boolean {
+  return column === undefined || column.rows.count === 0
+}
+
+/** The AnyValue in [start, end) for which there is no room for a column; false when it is odd. */
+function overflow(
+  attributes: AttributeColumns,
+  key: AttributeKey,
+  row: number,
+  start: number,
+  end: number,
+  tally: DecodeTally,
+): boolean {
+  if (!isNormalMessage(ANY_VALUE, start, end, 0, tally)) return false
+  attributes.addOverflow(row, key, cursor.bytes, cursor.view, start, end)
+  return true
 }

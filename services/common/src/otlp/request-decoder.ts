@@ -208,6 +208,7 @@ export class RequestDecoder implements ChunkContext {
       tally.reject(Reason.tooLarge, 1)
       return
     }
+    this.builder.attributes.itemBytes += end - from
     const { signal, window } = this.#context
     const reason = decodeItem(this.builder, signal, start, end, window, tally, this.#metric)
     if (tally.valueCount > LIMITS.valuesPerRequestMax) {

@@ -6,6 +6,7 @@ import type { BatchRow, Cell } from '../columnar/batch-rows.ts'
 import { batchRows } from '../columnar/batch-rows.ts'
 import type { BatchView } from '../columnar/batch-view.ts'
 import { ProtobufWriter } from '../otlp/protobuf-writer.ts'
+import { parseFields } from '../protobuf-message.ts'
 import type { SignalName } from '../signal.ts'
 
 const ATTRIBUTE = /^attributes\.(.*)@(string|int|double|bool|bytes|any)$/s
@@ -239,6 +240,8 @@ function addCell(writer: ProtobufWriter, field: number, form: Form, cell: Cell):
 }
 
 function addAttributes(item: ProtobufWriter, field: number, row: BatchRow): void {
+  const overflow = row['attribute_overflow']
+  if (overflow !== undefined) addOverflow(item, field, overflow as Uint8Array)
   for (const [name, cell] of Object.entries(row)) {
     const match = ATTRIBUTE.exec(name)
     if (match === null) continue
@@ -249,6 +252,11 @@ function addAttributes(item: ProtobufWriter, field: number, row: BatchRow): void
     pair.bytesField(2, any.written)
     item.bytesField(field, pair.written)
   }
+}
+
+/** The KeyValue messages of a KeyValueList under another field number. */
+function addOverflow(item: ProtobufWriter, field: number, list: Uint8Array): void {
+  for (const entry of parseFields(list) ?? []) item.bytesField(field, entry.value as Uint8Array)
 }
 
 function addAnyValue(any: ProtobufWriter, type: string, cell: Cell): void {

@@ -18,7 +18,12 @@ export function batchSnapshot(builder: BatchBuilder): unknown {
     },
     resource: runs(builder.resource),
     scope: runs(builder.scope),
-    columns: [...builder.fixedColumns, ...builder.attributeColumns].map(column),
+    columns: [
+      ...builder.fixedColumns,
+      builder.attributes.overflow,
+      ...builder.attributeColumns,
+    ].map(column),
+    itemBytes: builder.attributes.itemBytes,
   }
 }
 

@@ -401,3 +401,40 @@ test('groups without items leave no resource behind', () => {
   assert.equal(batch.scope.entries.size, 1)
   assert.equal(batch.resource.entries.byteLength, 0)
 })
+
+test('a request of many keys keeps its size: what finds no column stands in the overflow', () => {
+  const records = Array.from({ length: 5000 }, (_, index) =>
+    Buffer.concat([
+      attribute(`key ${index}`, text(`value ${index}`)),
+      attribute(`int ${index}`, [0x18, 7]),
+      attribute(`none ${index}`),
+      attribute('common', text('c')),
+    ]),
+  )
+  const body = logs(...records)
+  const batch = new BatchBuilder(Signal.logs)
+  decodeInto(batch, body, OPTIONS)
+  assert.ok(batch.attributeColumns.length <= 300)
+  assert.ok(batch.attributes.overflow.count > 4000)
+  const bytes = writeBatch(batch)
+  assert.ok(bytes.length < 6 * body.length)
+  assert.ok(batch.estimatedBytes() < 1.2 * bytes.length)
+  const rows = [...batchRows(openBatch(bytes))]
+  const last = rows.at(-1)!
+  assert.equal(last['attributes.common@string'], 'c')
+  const overflow = Buffer.concat([
+    sub(1, sub(1, 'key 4999'), sub(2, text('value 4999'))),
+    sub(1, sub(1, 'int 4999'), sub(2, [0x18, 7])),
+    sub(1, sub(1, 'none 4999')),
+  ])
+  assert.deepEqual(Buffer.from(last['attribute_overflow'] as Uint8Array), overflow)
+})
+
+test('equal keys without a column are seen as equal too', () => {
+  const many = Array.from({ length: 2000 }, (_, index) => attribute(`key ${index}`, text('v')))
+  const twice = [attribute('twice', text('first')), attribute('twice', text('second'))]
+  const { rows, outcome } = decode(logs(...many, Buffer.concat(twice)))
+  assert.equal(outcome.counters.duplicateKeys, 1)
+  const overflow = sub(1, sub(1, 'twice'), sub(2, text('second')))
+  assert.deepEqual(Buffer.from(rows.at(-1)!['attribute_overflow'] as Uint8Array), overflow)
+})
