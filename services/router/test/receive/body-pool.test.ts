@@ -61,7 +61,7 @@ describe('BodyPool', () => {
           ':path': EXPORT_ROUTES[0].grpcPath,
           'content-type': 'application/grpc',
         })
-        stream.on('trailers', (trailers) => {
+        stream.on('trailers', (trailers: Readonly<Record<string, unknown>>) => {
           resolve(String(trailers['grpc-status']))
         })
         stream.on('error', () => {

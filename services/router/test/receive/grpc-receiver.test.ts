@@ -86,7 +86,7 @@ describe('the gRPC receiver', () => {
       assert.equal(request?.encoding, 'protobuf')
       assert.equal(request?.tenant, 'default')
       assert.deepEqual(Buffer.from(request?.body ?? []), BODY)
-      assert.ok(request!.deadlineMs! > 0 && request!.deadlineMs! <= 5000)
+      assert.ok(request.deadlineMs! > 0 && request.deadlineMs! <= 5000)
     })
   })
 
