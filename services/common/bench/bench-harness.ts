@@ -118,9 +118,11 @@ export interface RunSamples {
 export async function timeRuns(
   work: () => unknown,
   { runs, seconds }: FlagDefaults,
-  warmCalls = 2,
+  warmCalls = runs === 1 ? 0 : 2,
 ): Promise<RunSamples> {
   for (let call = 0; call < warmCalls; call++) await work()
+  // collections of the warm-up are told of a turn later
+  await nextTurn()
   const wallMs: number[] = []
   const cpuMs: number[] = []
   let gcMs = 0

@@ -70,7 +70,8 @@ function stallFigures(before: ReadonlyMap<number, number>, after: ReadonlyMap<nu
   const counts = [...after].map(
     ([bound, count]) => [bound, count - (before.get(bound) ?? 0)] as const,
   )
-  const all = Math.max(1, counts.at(-1)?.[1] ?? 0)
+  const all = counts.at(-1)?.[1] ?? 0
+  if (all === 0) return {}
   const longest = counts.find(([, count]) => count >= all)?.[0] ?? 0
   const short = counts.find(([bound]) => bound === 0.01)?.[1] ?? 0
   return {

@@ -172,7 +172,13 @@ async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'tributary-flush-bench-'))
   try {
     // the smoke run proves one of each kind
-    const smokeNames = ['logs: ', 'spans: decode + flush', 'metrics: decode + flush']
+    const smokeNames = [
+      'logs: decode',
+      'logs: flush',
+      'logs: protobufjs',
+      'spans: decode',
+      'metrics: decode',
+    ]
     const wants = (name: string): boolean =>
       flags.isSmoke ? smokeNames.some((part) => name.startsWith(part)) : isWanted(flags, name)
     const rows = benchContenders(records, flags.runs, wants, folder)

@@ -257,7 +257,8 @@ function gather(samples: readonly object[]): Record<string, number[]> {
 const rows: BenchRow[] = []
 for (const name of Object.keys(SUBJECTS)) {
   if (!isWanted(flags, name)) continue
-  for (const load of LOADS) rows.push(await benchLoad(name, load))
+  const loads = flags.isSmoke ? LOADS.slice(1, 2) : LOADS
+  for (const load of loads) rows.push(await benchLoad(name, load))
 }
 for (const payloadBytes of [flags.bytes, 1000]) {
   if (!isWanted(flags, 'replay')) continue
