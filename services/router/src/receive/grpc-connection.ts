@@ -94,7 +94,7 @@ export class GrpcConnection {
   #open(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     const nowMs = this.#core.nowMs
     const call = new GrpcCall(this.#core, stream, nowMs)
-    this.#explain(HTTP2_LIMITS.explainedBytesPerCall)
+    this.#explainedBytes += HTTP2_LIMITS.explainedBytesPerCall
     this.#calls.add(call)
     this.#lastCallMs = nowMs
     this.#controlFramesLeft = Math.min(
@@ -104,27 +104,25 @@ export class GrpcConnection {
     stream.on('close', () => {
       this.#calls.delete(call)
       this.#lastCallMs = this.#core.nowMs
-      this.#explain(call.bodyBytes * HTTP2_LIMITS.explainedBytesPerBodyByte)
+      this.#explainedBytes += call.bodyBytes * HTTP2_LIMITS.explainedBytesPerBodyByte
       call.closed()
     })
     call.start(headers)
   }
 
-  #explain(bytes: number): void {
-    this.#explainedBytes = Math.min(HTTP2_LIMITS.explainedBytesMax, this.#explainedBytes + bytes)
-  }
-
   /** Closes a connection whose bytes are neither calls nor their bodies, whatever frames they are. */
   #weighBytes(): void {
     const bytesRead = this.#session.socket?.bytesRead ?? this.#bytesRead
-    this.#explainedBytes -= bytesRead - this.#bytesRead
+    const unexplained = bytesRead - this.#bytesRead
     this.#bytesRead = bytesRead
+    const perSweep =
+      (HTTP2_LIMITS.unexplainedBytesPerSecond * this.#core.limits.sweepIntervalMs) / 1000
+    // Bounded only here, after what the calls of the whole interval explain.
+    this.#explainedBytes = Math.min(
+      HTTP2_LIMITS.explainedBytesMax,
+      this.#explainedBytes + perSweep - unexplained,
+    )
     if (this.#explainedBytes < 0 && this.#calls.size === 0) this.destroy('flood')
-    else if (this.#explainedBytes < HTTP2_LIMITS.unexplainedBytesBurst) {
-      const perSweep =
-        (HTTP2_LIMITS.unexplainedBytesPerSecond * this.#core.limits.sweepIntervalMs) / 1000
-      this.#explain(perSweep)
-    }
   }
 
   #countControlFrame(): void {

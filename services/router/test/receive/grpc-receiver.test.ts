@@ -191,6 +191,21 @@ describe('the gRPC receiver', () => {
     })
   })
 
+  it('takes large calls one after the other for as long as a client likes', async () => {
+    await withReceivers({ limits: { sweepIntervalMs: 200 } }, async (harness) => {
+      harness.probe.before = () => Promise.reject(new AppError('over_rate', 'test'))
+      const session = connect(`http://${harness.grpcTarget}`)
+      const large = Buffer.alloc(5 + 4 * 1024 * 1024)
+      large.writeUInt32BE(large.length - 5, 1)
+      for (let count = 0; count < 60; count++) {
+        const stream = open(session)
+        stream.end(large)
+        assert.equal(await statusOf(stream), 8)
+      }
+      session.destroy()
+    })
+  })
+
   it('sends its clients away after a while, without failing a call', async () => {
     await withReceivers({ limits: { connectionAgeMs: 100 } }, async (harness) => {
       const client = new Client(harness.grpcTarget, credentials.createInsecure())
