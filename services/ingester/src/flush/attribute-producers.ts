@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { arrowName, type AttributePlan, type TableAttribute } from './attribute-plan.ts'
 import { batchColumnProducer, type ColumnProducer } from './column-producers.ts'
 import { attributeValues, groupColumn } from './group-columns.ts'
-import { groupOverflow, itemOverflow } from './overflow-column.ts'
+import { BATCH_OVERFLOW_COLUMN, groupOverflow, itemOverflow } from './overflow-column.ts'
 import { columnViews } from './source-table.ts'
 import type { TableContext } from './table-context.ts'
 
@@ -108,7 +108,7 @@ function overflowProducers(
     })
   }
   const items = ofNamespace('attributes')
-  if (items.length > 0) {
+  if (items.length > 0 || columnViews(context.source, BATCH_OVERFLOW_COLUMN) !== undefined) {
     producers.push({
       field: fieldOf('attributes._overflow', 'any'),
       produce: (rows) => itemOverflow(context.source, rows.picks, items),

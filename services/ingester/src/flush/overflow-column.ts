@@ -12,12 +12,16 @@ import { findSlots } from './gather.ts'
 import { forEachView } from './gather-bytes.ts'
 import type { Group } from './group-table.ts'
 import type { GroupValues } from './group-columns.ts'
+import { MessageReader } from './message-reader.ts'
 import type { RowPicks } from './row-picks.ts'
 import { columnViews, type SourceTable } from './source-table.ts'
 import { BytesSink } from './value-sinks.ts'
 import type { ColumnView } from '@tributary/common/columnar/batch-view'
 
-/** The overflow of item attributes in a row group. */
+/** What found no column of its own in its batch already (docs/format/batch.md). */
+export const BATCH_OVERFLOW_COLUMN = 'attribute_overflow'
+
+/** The overflow of item attributes in a row group: of the table's plan and of its batches. */
 export function itemOverflow(
   table: SourceTable,
   picks: RowPicks,
@@ -37,12 +41,32 @@ export function itemOverflow(
       }
     })
   }
+  addBatchOverflow(table, picks, entriesOfRow)
   const sink = new BytesSink()
   for (const entries of entriesOfRow) {
     if (entries === undefined) sink.addNull()
     else sink.add(keyValuesToJson(entries))
   }
   return sink.column()
+}
+
+function addBatchOverflow(
+  table: SourceTable,
+  picks: RowPicks,
+  entriesOfRow: (Uint8Array[] | undefined)[],
+): void {
+  const views = columnViews(table, BATCH_OVERFLOW_COLUMN)
+  if (views === undefined) return
+  const slots = findSlots(views, picks)
+  forEachView(views, picks, (view, start, end) => {
+    for (let pick = start; pick < end; pick++) {
+      if (slots.pickSlot[pick]! < 0) continue
+      const row = picks.pickRow[pick]!
+      const list = new MessageReader(view.values, view.offsets![row], view.offsets![row + 1])
+      const entries = (entriesOfRow[picks.pickTarget[pick]!] ??= [])
+      while (list.next()) entries.push(list.content())
+    }
+  })
 }
 
 /** The overflow of resource or scope attributes, an entry per group. */
