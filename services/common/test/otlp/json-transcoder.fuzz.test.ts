@@ -17,10 +17,38 @@ import { SeededRandom } from '../../src/testing/seeded-random.ts'
 
 /** Pieces that mean something to a JSON reader, to be put anywhere. */
 const PIECES = [
-  '"', '\\', '\\u', '\\ud800', '{', '}', '[', ']', ',', ':', 'null', 'true', 'false', 'NaN', '-', '0',
-  '.', 'e', 'E+', '1e999', '18446744073709551616', '"intValue":', '"stringValue":', '"key":',
-  '{"key":"","value":{}}', ' ', '\n', '\u0000', '\ufeff', '=', '"values":[',
-].map((piece) => Buffer.from(piece)) // prettier-ignore
+  '"',
+  '\\',
+  '\\u',
+  '\\ud800',
+  '{',
+  '}',
+  '[',
+  ']',
+  ',',
+  ':',
+  'null',
+  'true',
+  'false',
+  'NaN',
+  '-',
+  '0',
+  '.',
+  'e',
+  'E+',
+  '1e999',
+  '18446744073709551616',
+  '"intValue":',
+  '"stringValue":',
+  '"key":',
+  '{"key":"","value":{}}',
+  ' ',
+  '\n',
+  '\u0000',
+  '\ufeff',
+  '=',
+  '"values":[',
+].map((piece) => Buffer.from(piece))
 
 function damaged(text: Uint8Array, random: SeededRandom): Uint8Array {
   let bytes = Buffer.from(text)
