@@ -23,6 +23,7 @@ import { Memtable } from './memtable/memtable.ts'
 import { SlabPool } from './memtable/slab-pool.ts'
 import { IngesterMetrics } from './metrics.ts'
 import { RepeatWindow } from './repeat-window.ts'
+import { listSegments } from './wal/segment-directory.ts'
 import type { WalSync } from './wal/wal-options.ts'
 
 export interface PartitionSettings {
@@ -187,16 +188,15 @@ async function loadWindow(
 
 /**
  * Frames below the chain's end are dropped as stored. That holds only for commits of this WAL: where
- * another process has committed to the chain meanwhile, its offsets are not ours.
+ * another process has committed behind the point at which this WAL began, its offsets are not ours.
  */
-async function checkOwnWriter(
-  { writer, store, directory, id }: PartitionOptions,
-  chain: CommitChain,
-): Promise<void> {
-  const names = await readdir(join(directory, 'wal')).catch(() => [])
-  if (names.length === 0) return
+async function checkOwnWriter(options: PartitionOptions, chain: CommitChain): Promise<void> {
+  const { writer, store, directory, id, logger } = options
   const { lastWriter } = chain
   if (lastWriter === undefined || lastWriter === writer) return
+  const wal = join(directory, 'wal')
+  const { segments } = await listSegments(nodeFileSystem, wal, id, logger)
+  if (segments.every(({ name }) => name.baseOffset >= chain.end)) return
   throw new AppError('chain_broken', 'another process has committed to this store since', {
     details: {
       store: store.url,
