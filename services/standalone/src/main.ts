@@ -7,7 +7,11 @@ import { fileURLToPath } from 'node:url'
 import { systemClock } from '@tributary/common/clock'
 import { createAdminGrpcServer, type AdminGrpcServer } from '@tributary/common/admin-grpc-server'
 import { createAdminServer, type AdminServer } from '@tributary/common/admin-server'
-import { objectStoreUrl, type StandaloneConfig } from '@tributary/common/config/settings'
+import {
+  objectStoreUrl,
+  standaloneSettings,
+  type StandaloneConfig,
+} from '@tributary/common/config/settings'
 import { AppError } from '@tributary/common/errors'
 import { EventLoopMonitor } from '@tributary/common/event-loop-monitor'
 import { Lifecycle } from '@tributary/common/lifecycle'
@@ -27,7 +31,7 @@ import type { Receiver } from '@tributary/router/receive/receiver'
 import { ReceiverMetrics } from '@tributary/router/receive/receiver-metrics'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { OrphanSweeper } from './orphan-sweeper.ts'
-import { printWelcome } from './welcome.ts'
+import { printWelcome, type WelcomeFacts } from './welcome.ts'
 import { StatusLine } from './status-line.ts'
 
 /** The log of a standalone process has one topic and one partition. */
@@ -234,7 +238,25 @@ class Standalone {
     const ports = { grpc: grpc.port, http: http.port, admin: this.#admin!.port }
     const storeUrl = this.#store!.url
     this.#logger.info({ ports, store: storeUrl, data: this.#data!.path }, 'ready')
-    if (this.#isTerminal) printWelcome(process.stdout, { host, ports, storeUrl })
+    if (this.#isTerminal) printWelcome(process.stdout, this.#welcomeFacts(host, ports, storeUrl))
+  }
+
+  #welcomeFacts(host: string, ports: WelcomeFacts['ports'], storeUrl: string): WelcomeFacts {
+    const { adminPort, dataDir, objectStore } = standaloneSettings
+    const config = this.#config
+    const isUsualStore = config.objectStore === objectStore.default
+    const isUsualFolder = config.dataDir === dataDir.default
+    return {
+      host,
+      ports,
+      storeUrl,
+      flushFlags: ports.admin === adminPort.default ? '' : ` --admin-port ${String(ports.admin)}`,
+      queryFlags: isUsualStore
+        ? isUsualFolder
+          ? ''
+          : ` --data-dir ${config.dataDir}`
+        : ` --object-store ${storeUrl}`,
+    }
   }
 
   async #drainReceivers(): Promise<void> {

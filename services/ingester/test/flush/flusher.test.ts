@@ -13,6 +13,7 @@ import { createLogger } from '@tributary/common/logger'
 import { openObjectStore, type ObjectStore } from '@tributary/common/object-store/object-store'
 import { decodeInto } from '@tributary/common/otlp/decoder'
 import type { PartitionId } from '@tributary/common/paths'
+import { Signal } from '@tributary/common/signal'
 import { payload, type PayloadOptions } from '@tributary/common/testing/payloads'
 import { verifyStore } from '@tributary/common/verify/verify'
 import { Flusher } from '../../src/flush/flusher.ts'
@@ -37,7 +38,7 @@ interface Parts {
   readonly store: ObjectStore
   readonly folder: string
   readonly memtable: Memtable
-  flusher(writer: string): Promise<Flusher>
+  readonly flusher: (writer: string) => Promise<Flusher>
 }
 
 async function openParts(t: TestContext): Promise<Parts> {
@@ -87,7 +88,7 @@ function insert(
   decodeInto(builder, payload('logs', options), { tenant: 'default', arrivalUnixNano: ARRIVAL })
   const { rowCount, otlpBytes, minTimeUnixNano, maxTimeUnixNano } = builder
   const header = {
-    signal: 1,
+    signal: Signal.logs,
     tenant: 'default',
     batchId: new Uint8Array(16),
     rowCount,
@@ -96,7 +97,7 @@ function insert(
     minTimeUnixNano,
     maxTimeUnixNano,
     chunks: [],
-  } as const
+  }
   const space = writeEnvelopeInto(header, builder, (bytes) => memtable.reserve(bytes))
   memtable.insert(
     offset,
