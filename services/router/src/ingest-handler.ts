@@ -11,7 +11,12 @@ import type { Clock } from '@tributary/common/clock'
 import { AppError } from '@tributary/common/errors'
 import { failpoint } from '@tributary/common/failpoint'
 import { LIMITS } from '@tributary/common/limits'
-import { decodeInto, LargeRequestDecoder, type DecodeOptions } from '@tributary/common/otlp/decoder'
+import {
+  decodeInto,
+  LargeRequestDecoder,
+  SlowRequest,
+  type DecodeOptions,
+} from '@tributary/common/otlp/decoder'
 import { transcodeJson, transcodeLargeJson } from '@tributary/common/otlp/json-transcoder'
 import type { Batcher } from './batcher.ts'
 import type { ExportHandler, ExportOutcome, ExportRequest } from './export-handler.ts'
@@ -35,9 +40,13 @@ export function createIngestHandler(options: IngestHandlerOptions): ExportHandle
     const body = await protobufBody(request)
     await failpoint('ingest:decoded')
     const isLarge = body.length > LIMITS.synchronousDecodeBytesMax
-    const outcome = await (isLarge
-      ? ingestLarge(request, body, options)
-      : ingestSmall(request, body, options))
+    const outcome = isLarge
+      ? await ingestLarge(request, body, options)
+      : await ingestSmall(request, body, options).catch((error: unknown) => {
+          // few bytes, but thousands of resources, keys or odd items
+          if (error instanceof SlowRequest) return ingestLarge(request, body, options)
+          throw error
+        })
     await failpoint('ingest:durable')
     return outcome
   }

@@ -33,7 +33,7 @@ export function decodeAttribute(
   const guesses = attributes.guesses
   let key = index < guesses.length ? guesses[index]! : undefined
   if (key === undefined || !key.matches(view, keyStart, keyEnd)) {
-    key = lookUpKey(attributes, keyStart, keyEnd)
+    key = lookUpKey(attributes, keyStart, keyEnd, tally)
     if (key === undefined) return false
     if (index < guesses.length) guesses[index] = key
     else guesses.push(key)
@@ -56,12 +56,14 @@ function lookUpKey(
   attributes: AttributeColumns,
   start: number,
   end: number,
+  tally: DecodeTally,
 ): AttributeKey | undefined {
   const { bytes, view } = cursor
   const known = attributes.find(view, start, end)
   if (known !== undefined) return known
   if (end - start > LIMITS.attributeKeyBytesMax) return undefined
   if (!isValidUtf8(bytes, view, start, end)) return undefined
+  tally.slowSteps += 1
   return attributes.key(bytes, view, start, end)
 }
 

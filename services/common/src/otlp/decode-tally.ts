@@ -54,6 +54,8 @@ export class DecodeTally implements DecodeCounters {
   itemCount = 0
   valueCount = 0
   rejectedItems = 0
+  /** Resources, scopes, new keys and odd items: what costs microseconds each, however few its bytes. */
+  slowSteps = 0
   readonly rejectedByReason = new Int32Array(REASON_TEXTS.length)
   /** Attributes of the item at hand that have set their guess. */
   touched = 0

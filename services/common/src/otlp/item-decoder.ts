@@ -33,6 +33,7 @@ export function decodeItem(
   tally.invalidIds = invalidIds
   if (status !== ItemStatus.odd) return (status - ItemStatus.rejected) as Reason
   tally.valueCount = valueCount
+  tally.slowSteps += 1
   return decodeOdd(builder, signal, start, end, window, tally, metric)
 }
 

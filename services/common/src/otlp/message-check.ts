@@ -6,7 +6,13 @@
 import { equalBytes, hashKey, isValidUtf8 } from '../columnar/byte-kernels.ts'
 import { LIMITS } from '../limits.ts'
 import type { DecodeTally } from './decode-tally.ts'
-import { ANY_VALUE, Kind, type FieldSchema, type MessageSchema } from './message-schema.ts'
+import {
+  ANY_VALUE,
+  KEY_VALUE,
+  Kind,
+  type FieldSchema,
+  type MessageSchema,
+} from './message-schema.ts'
 import { cursor } from './protobuf-cursor.ts'
 
 /** Lists of attributes up to this length compare keys pairwise, longer ones by their hashes. */
@@ -39,6 +45,7 @@ function checkMessage(
   tally: DecodeTally,
 ): boolean {
   if (schema === ANY_VALUE) return checkAnyValue(start, end, depth, tally)
+  if (schema === KEY_VALUE) return checkKeyValue(start, end, depth, tally)
   const bytes = cursor.bytes
   let last = 0
   let choice = 0

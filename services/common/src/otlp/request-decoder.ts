@@ -33,12 +33,22 @@ export interface RequestContext {
   readonly tenant: string
   readonly body: Uint8Array
   readonly window: TimeWindow
+  /** More slow steps than this end the decode with a SlowRequest. */
+  readonly slowStepsMax: number
   /** Working memory of the chunk at hand; the decoder's alone until it is done. */
   readonly preimage: ProtobufWriter
   /** Now, in the clock of the deadlines given to `run`. */
   readonly monotonicMs: () => number
   /** Called after each chunk: the batch that takes the next one. */
   readonly nextBatch: (current: BatchBuilder) => BatchBuilder
+}
+
+/** Thrown, not as a failure: the request is to be decoded in slices. */
+export class SlowRequest extends Error {
+  constructor() {
+    super('request must be decoded in slices')
+    this.name = 'SlowRequest'
+  }
 }
 
 export class RequestDecoder implements ChunkContext {
@@ -82,6 +92,7 @@ export class RequestDecoder implements ChunkContext {
         return true
       }
       if (deadlineMs !== Infinity && this.#isPast(deadlineMs)) return false
+      if (this.tally.slowSteps > this.#context.slowStepsMax) throw new SlowRequest()
     }
   }
 
@@ -94,6 +105,7 @@ export class RequestDecoder implements ChunkContext {
     const end = this.#findField(this.#context.body.length, PART_TAG)
     if (end < 0) return false
     const start = cursor.start
+    this.tally.slowSteps += 1
     const { resource, rowCount } = this.builder
     this.resourceId = internPart(resource, RESOURCE_PART, start, end, rowCount, this.tally)
     this.#partReason = this.resourceId === REJECTED_PART ? Reason.invalidResource : Reason.none
@@ -108,6 +120,7 @@ export class RequestDecoder implements ChunkContext {
     const end = this.#findField(this.#partEnd, CHILD_TAG)
     if (end < 0) return false
     const start = cursor.start
+    this.tally.slowSteps += 1
     const { scope, rowCount } = this.builder
     this.#scopeReason = this.#partReason
     if (this.#partReason === Reason.none) {
@@ -214,6 +227,7 @@ export class RequestDecoder implements ChunkContext {
     if (tally.valueCount > LIMITS.valuesPerRequestMax) {
       tooMany('values', LIMITS.valuesPerRequestMax)
     }
+    if (tally.slowSteps > this.#context.slowStepsMax) throw new SlowRequest()
     if (reason !== Reason.none) {
       tally.reject(reason, 1)
       return

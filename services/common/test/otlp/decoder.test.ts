@@ -7,7 +7,13 @@ import { batchRows, type BatchRow } from '../../src/columnar/batch-rows.ts'
 import { openBatch } from '../../src/columnar/batch-view.ts'
 import { AppError } from '../../src/errors.ts'
 import { LIMITS } from '../../src/limits.ts'
-import { decodeInto, type DecodeOptions, type DecodeOutcome } from '../../src/otlp/decoder.ts'
+import {
+  LargeRequestDecoder,
+  SlowRequest,
+  decodeInto,
+  type DecodeOptions,
+  type DecodeOutcome,
+} from '../../src/otlp/decoder.ts'
 import { Signal } from '../../src/signal.ts'
 
 const ARRIVAL = 1_800_000_000_000_000_000n
@@ -52,6 +58,24 @@ function logs(...records: readonly Uint8Array[]): Buffer {
   return sub(1, sub(2, ...records.map((record) => sub(2, record))))
 }
 
+/** Into one batch, in slices where that is asked for. */
+function decodeWhole(batch: BatchBuilder, body: Uint8Array, options: DecodeOptions): DecodeOutcome {
+  try {
+    return decodeInto(batch, body, options)
+  } catch (error) {
+    if (!(error instanceof SlowRequest)) throw error
+  }
+  const decoder = new LargeRequestDecoder(batch.signal, body, {
+    ...options,
+    newBatch: () => batch,
+    monotonicMs: () => 0,
+    batchBytesMax: Infinity,
+    batchRowsMax: Infinity,
+  })
+  assert.ok(decoder.step(Infinity))
+  return decoder.outcome
+}
+
 interface Decoded {
   readonly rows: readonly BatchRow[]
   readonly outcome: DecodeOutcome
@@ -59,7 +83,7 @@ interface Decoded {
 
 function decode(body: Uint8Array, signal: Signal = Signal.logs, options = OPTIONS): Decoded {
   const batch = new BatchBuilder(signal)
-  const outcome = decodeInto(batch, body, options)
+  const outcome = decodeWhole(batch, body, options)
   const rows = batch.rowCount === 0 ? [] : [...batchRows(openBatch(writeBatch(batch)))]
   return { rows, outcome }
 }
@@ -413,7 +437,7 @@ test('a request of many keys keeps its size: what finds no column stands in the 
   )
   const body = logs(...records)
   const batch = new BatchBuilder(Signal.logs)
-  decodeInto(batch, body, OPTIONS)
+  decodeWhole(batch, body, OPTIONS)
   assert.ok(batch.attributeColumns.length <= 300)
   assert.ok(batch.attributes.overflow.count > 4000)
   const bytes = writeBatch(batch)
@@ -437,4 +461,27 @@ test('equal keys without a column are seen as equal too', () => {
   assert.equal(outcome.counters.duplicateKeys, 1)
   const overflow = sub(1, sub(1, 'twice'), sub(2, text('second')))
   assert.deepEqual(Buffer.from(rows.at(-1)!['attribute_overflow'] as Uint8Array), overflow)
+})
+
+test('a small request of thousands of odd items or resources asks for slices and leaves nothing', () => {
+  const odd = Buffer.concat([sub(5, text('a')), sub(5, text('b'))])
+  const resource = logs(sub(3, 'text'))
+  const bodies = [
+    logs(...Array.from({ length: 5000 }, () => odd)),
+    Buffer.concat(Array.from({ length: 5000 }, () => resource)),
+    logs(...Array.from({ length: 5000 }, (_, index) => attribute(`key ${index}`))),
+    Buffer.alloc(100_000, '\x0a\x00'),
+  ]
+  for (const body of bodies) {
+    const batch = new BatchBuilder(Signal.logs)
+    assert.throws(() => decodeInto(batch, body, OPTIONS), SlowRequest)
+    assert.equal(batch.rowCount, 0)
+    const decoder = new LargeRequestDecoder(Signal.logs, body, {
+      ...OPTIONS,
+      newBatch: () => new BatchBuilder(Signal.logs),
+      monotonicMs: () => 0,
+    })
+    assert.ok(decoder.step(Infinity))
+    assert.equal(decoder.outcome.rows, body.length === 100_000 ? 0 : 5000)
+  }
 })
