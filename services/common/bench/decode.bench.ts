@@ -59,9 +59,10 @@ const LOADS: Readonly<Record<string, Load>> = {
 const BATCH_BYTES = 256 * 1024
 const ARRIVAL_UNIX_NANO = 1_800_000_000_000_000_000n
 
-function bodiesOf(load: Load): Uint8Array[] {
+function bodiesOf(load: Load, isSmoke: boolean): Uint8Array[] {
   const { records } = load.options
-  const count = Math.max(20, Math.min(400, Math.ceil(20_000 / records)))
+  const items = isSmoke ? 1000 : 20_000
+  const count = Math.max(isSmoke ? 2 : 20, Math.min(400, Math.ceil(items / records)))
   return Array.from({ length: count }, (_, call) => payload(load.signal, { ...load.options, call }))
 }
 
@@ -92,7 +93,7 @@ function workOf(load: Load, bodies: readonly Uint8Array[]): Work {
 }
 
 async function benchLoad(name: string, load: Load, flags: BenchFlags): Promise<BenchRow[]> {
-  const ours = workOf(load, bodiesOf(load))
+  const ours = workOf(load, bodiesOf(load, flags.isSmoke))
   const builder = new BatchBuilder(Signal[load.signal])
   const decode = (): number => decodeAll(ours.bodies, builder)
   assert.equal(decode(), ours.items, 'every item becomes a row')

@@ -36,7 +36,7 @@ export class RivalRows {
 
   /** Adds all items of a request. */
   addRequest(signal: SignalName, body: Uint8Array): void {
-    this.addMessage(signal, exportRequest(signal).type.decode(body) as unknown as Message)
+    this.addMessage(signal, exportRequest(signal).type.decode(body))
   }
 
   /** All items of a request that was decoded, by protobufjs or by JSON.parse. */

@@ -138,11 +138,6 @@ export class StandaloneSession {
     )
   }
 
-  /** Bytes of all committed files. */
-  get fileBytes(): Promise<number> {
-    return this.metric('tributary_ingester_file_bytes_total')
-  }
-
   /** kill -9, then a new process on the same data; how long it took to be ready, in seconds. */
   async crashAndRestart(flags: readonly string[] = this.#flags): Promise<number> {
     await this.#process.kill('SIGKILL')

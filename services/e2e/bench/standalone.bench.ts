@@ -45,20 +45,36 @@ async function benchScenario(
     const seconds = secondsOf(flags)
     // the first flush of a process costs four times the others
     for (let warm = 0; warm < 2; warm++) await session.measure(pool, shape, seconds.warm / 2)
-    const filesBefore = await session.fileBytes
+    const before = await countersOf(session)
     const stallsBefore = await session.stalls()
     const phases: PhaseResult[] = []
     for (let run = 0; run < flags.runs; run++) {
       phases.push(await session.measure(pool, shape, seconds.run))
     }
     const records = phases.reduce((sum, { load }) => sum + load.records, 0)
-    const fileBytesPerRecord = ((await session.fileBytes) - filesBefore) / records
+    const settledSeconds = phases.reduce((sum, phase) => sum + phase.settledSeconds, 0)
+    const after = await countersOf(session)
+    const written = {
+      fileBytesPerRecord: (after.fileBytes - before.fileBytes) / records,
+      filesPerFlush: (after.files - before.files) / (after.flushes - before.flushes),
+      mainThreadGcPercent: (100 * (after.gcSeconds - before.gcSeconds)) / settledSeconds,
+    }
     const stalls = stallFigures(stallsBefore, await session.stalls())
     await session.verify()
-    const figures = { ...phaseFigures(phases, pool), fileBytesPerRecord, ...stalls }
+    const figures = { ...phaseFigures(phases, pool), ...written, ...stalls }
     return benchRow(name, figures, COMPARED_WITH[name])
   } finally {
     await session.stop()
+  }
+}
+
+/** What the server counts itself. */
+async function countersOf(session: StandaloneSession) {
+  return {
+    fileBytes: await session.metric('tributary_ingester_file_bytes_total'),
+    files: await session.metric('tributary_ingester_files_total'),
+    flushes: await session.metric('tributary_ingester_commits_total'),
+    gcSeconds: await session.metric('nodejs_gc_duration_seconds_sum'),
   }
 }
 
