@@ -14,9 +14,13 @@ const HTTP: LoadShape = { transport: 'http', connections: 8, inFlight: 8 }
 /** Requests per second under way at most, in an open loop: two seconds' worth of the goal. */
 const OPEN_IN_FLIGHT = 600
 
-const LOGS = { signal: 'logs', records: 1000, resources: 10, requests: 100 } as const
-const SPANS = { signal: 'spans', records: 1000, resources: 10, requests: 100 } as const
-const POINTS = { signal: 'metrics', records: 1000, resources: 10, requests: 100 } as const
+/**
+ * 400,000 different rows: about what one flush holds. With fewer, a page holds rows of several rounds,
+ * and whatever of them does not change compresses as no real rows do.
+ */
+const LOGS = { signal: 'logs', records: 1000, resources: 10, requests: 400 } as const
+const SPANS = { signal: 'spans', records: 1000, resources: 10, requests: 400 } as const
+const POINTS = { signal: 'metrics', records: 1000, resources: 10, requests: 400 } as const
 
 function atRate(requestsPerSecond: number): LoadShape {
   return { ...GRPC, rate: requestsPerSecond, inFlight: OPEN_IN_FLIGHT }
@@ -40,31 +44,31 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     shape: GRPC,
   },
   'points gRPC, one-point requests': {
-    pool: { signal: 'metrics', records: 1, requests: 5000 },
+    pool: { signal: 'metrics', records: 1, requests: 50_000 },
     shape: { ...GRPC, connections: 16, inFlight: 64 },
   },
   'logs gRPC, one-record requests': {
-    pool: { signal: 'logs', records: 1, requests: 5000 },
+    pool: { signal: 'logs', records: 1, requests: 50_000 },
     shape: { ...GRPC, connections: 16, inFlight: 64 },
   },
   'logs gRPC, 100-record requests': {
-    pool: { ...LOGS, records: 100, requests: 500 },
+    pool: { ...LOGS, records: 100, requests: 4000 },
     shape: { ...GRPC, inFlight: 16 },
   },
   'logs gRPC, 10,000-record requests': {
-    pool: { ...LOGS, records: 10_000, requests: 12 },
+    pool: { ...LOGS, records: 10_000, requests: 40 },
     shape: GRPC,
   },
   'logs gRPC, 1 KB requests at 10,000/s': {
-    pool: { signal: 'logs', records: 3, requests: 5000 },
+    pool: { signal: 'logs', records: 3, requests: 50_000 },
     shape: { transport: 'grpc', connections: 8, rate: 10_000, inFlight: 2000 },
   },
   'logs gRPC, 1 MB requests at 100/s': {
-    pool: { ...LOGS, records: 3400, requests: 40 },
+    pool: { ...LOGS, records: 3400, requests: 120 },
     shape: { ...GRPC, rate: 100, inFlight: 100 },
   },
   'logs gRPC, 1 MB requests at 50/s': {
-    pool: { ...LOGS, records: 3400, requests: 40 },
+    pool: { ...LOGS, records: 3400, requests: 120 },
     shape: { ...GRPC, rate: 50, inFlight: 100 },
   },
   'logs gRPC, 10,000 resources': {
@@ -91,6 +95,6 @@ export const COMPARED_WITH: Readonly<Record<string, string>> = {
 
 /** Small requests, beside the same receiver with a handler that does nothing. */
 export const SMALL_REQUESTS: Scenario = {
-  pool: { signal: 'logs', records: 10, requests: 5000 },
+  pool: { signal: 'logs', records: 10, requests: 20_000 },
   shape: { transport: 'grpc', connections: 64, inFlight: 64 },
 }

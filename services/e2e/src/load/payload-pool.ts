@@ -26,9 +26,9 @@ export interface PooledRequest {
 }
 
 interface Marks {
-  /** First bytes of trace ids: binary, or hex digits in JSON. */
+  /** Every four bytes of trace and span ids; in JSON their first eight hex digits. */
   readonly ids: readonly number[]
-  /** Little-endian 64-bit nanoseconds. */
+  /** Little-endian 64-bit nanoseconds; in JSON their 19 digits. */
   readonly times: readonly number[]
 }
 
@@ -36,6 +36,8 @@ interface Marks {
 const CALL_NANOS = 1_000_003
 /** Odd, so that all 2^32 multiples differ; its bits are as mixed as those of a random id. */
 const ID_STEP = 0x9e37_79b1
+/** Nanoseconds since 1970 between 2001 and 2286. */
+const TIME_DIGITS = 19
 
 export class PayloadPool {
   readonly #free: PooledRequest[] = []
@@ -82,19 +84,35 @@ export class PayloadPool {
   }
 
   #moveOn({ body, marks, rounds }: PooledRequest): void {
-    const { ids, times } = marks
-    if (ids.length + times.length === 0) throw new Error('pool without ids or times ran out')
-    if (this.#isJson) {
-      const digits = (Math.imul(rounds, ID_STEP) >>> 0).toString(16).padStart(8, '0')
-      for (const at of ids) body.write(digits, at, 'latin1')
-    } else {
-      for (const at of ids) body.writeUInt32LE((body.readUInt32LE(at) + ID_STEP) >>> 0, at)
-    }
-    for (const at of times) {
-      const low = body.readUInt32LE(at) + this.#roundNanos
-      body.writeUInt32LE(low >>> 0, at)
-      if (low > 0xffff_ffff) body.writeUInt32LE(body.readUInt32LE(at + 4) + 1, at + 4)
-    }
+    if (marks.times.length === 0) throw new Error('pool without times ran out of requests')
+    if (this.#isJson) moveJsonOn(body, marks, rounds, this.#roundNanos)
+    else moveBinaryOn(body, marks, this.#roundNanos)
+  }
+}
+
+function moveBinaryOn(body: Buffer, { ids, times }: Marks, nanos: number): void {
+  const view = new DataView(body.buffer, body.byteOffset, body.length)
+  for (let i = 0; i < ids.length; i++) {
+    const at = ids[i]!
+    view.setUint32(at, (view.getUint32(at, true) + ID_STEP) | 0, true)
+  }
+  for (let i = 0; i < times.length; i++) {
+    const at = times[i]!
+    const low = view.getUint32(at, true) + nanos
+    view.setUint32(at, low | 0, true)
+    if (low > 0xffff_ffff) view.setUint32(at + 4, view.getUint32(at + 4, true) + 1, true)
+  }
+}
+
+function moveJsonOn(body: Buffer, { ids, times }: Marks, rounds: number, nanos: number): void {
+  const step = Math.imul(rounds, ID_STEP)
+  for (const at of ids) {
+    const digits = Number.parseInt(body.toString('latin1', at, at + 8), 16)
+    body.write(((digits + step) >>> 0).toString(16).padStart(8, '0'), at, 'latin1')
+  }
+  for (const at of times) {
+    const time = BigInt(body.toString('latin1', at, at + TIME_DIGITS)) + BigInt(nanos)
+    body.write(String(time), at, 'latin1')
   }
 }
 
@@ -110,7 +128,7 @@ function findLogMarks(body: Buffer): Marks {
       times.push(at + 1)
       at += 8
     } else if (body[at] === 0x4a && isIdPair(body, at, 0x52)) {
-      ids.push(at + 2)
+      pushIdPair(ids, at)
       at += 27
       if (body[at + 1] === 0x59) times.push(at + 2)
     }
@@ -124,7 +142,7 @@ function findSpanMarks(body: Buffer): Marks {
   const times: number[] = []
   for (let at = 0; at + 18 < body.length; at++) {
     if (body[at] === 0x0a && isIdPair(body, at, 0x12)) {
-      ids.push(at + 2)
+      pushIdPair(ids, at)
       at += 27
     } else if (body[at] === 0x39 && body[at + 9] === 0x41 && isTime(body, at + 1)) {
       times.push(at + 1, at + 10)
@@ -152,12 +170,22 @@ const MARK_FINDERS: Readonly<Record<SignalName, (body: Buffer) => Marks>> = {
 }
 
 function findJsonMarks(body: Buffer): Marks {
-  const ids: number[] = []
-  const label = '"traceId":"'
-  for (let at = body.indexOf(label); at >= 0; at = body.indexOf(label, at + 1)) {
-    ids.push(at + label.length)
+  const find = (label: string): number[] => {
+    const found: number[] = []
+    for (let at = body.indexOf(label); at >= 0; at = body.indexOf(label, at + 1)) {
+      found.push(at + label.length)
+    }
+    return found
   }
-  return { ids, times: [] }
+  return {
+    ids: [...find('"traceId":"'), ...find('"spanId":"')],
+    times: [...find('imeUnixNano":"')],
+  }
+}
+
+/** 4a 10 <16> 52 08 <8>, tags aside: six times four bytes. */
+function pushIdPair(ids: number[], at: number): void {
+  for (const offset of [2, 6, 10, 14, 20, 24]) ids.push(at + offset)
 }
 
 function isIdPair(body: Buffer, at: number, next: number): boolean {
