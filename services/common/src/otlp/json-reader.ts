@@ -175,18 +175,7 @@ export class JsonReader {
     const { text, view } = this
     const wordsEnd = this.end - 4
     let at = start
-    // four bytes at a time: the sign bit of a byte is set where it is a quote, backslash or control
-    while (at <= wordsEnd) {
-      const word = view.getInt32(at, true)
-      const quotes = word ^ 0x22222222
-      const backslashes = word ^ 0x5c5c5c5c
-      const found =
-        ((quotes - 0x01010101) & ~quotes) |
-        ((backslashes - 0x01010101) & ~backslashes) |
-        ((word - 0x20202020) & ~word)
-      if ((found & 0x80808080) !== 0) break
-      at += 4
-    }
+    while (at <= wordsEnd && !endsPlainRun(view.getInt32(at, true))) at += 4
     let byte = text[at]!
     while (byte >= 0x20 && byte !== QUOTE && byte !== BACKSLASH) byte = text[++at]!
     return at
@@ -197,25 +186,31 @@ export class JsonReader {
    * passes nothing and returns false.
    */
   takesShortString(out: OutputBuffer): boolean {
-    const { text } = this
-    let { at } = this
-    if (text[at++] !== QUOTE) return false
-    out.reserve(SHORT_STRING_BYTES_MAX + 1)
-    const { bytes } = out
+    const { text, view } = this
+    if (text[this.at] !== QUOTE) return false
+    const start = this.at + 1
+    out.reserve(SHORT_STRING_BYTES_MAX + 5)
+    const { bytes, view: outView } = out
     const lengthAt = out.length
-    const end = Math.min(at + SHORT_STRING_BYTES_MAX + 1, this.end)
-    let to = lengthAt + 1
-    while (at < end) {
+    const end = Math.min(start + SHORT_STRING_BYTES_MAX + 1, this.end)
+    const shift = lengthAt + 1 - start
+    let at = start
+    // what is copied past the end of the string is overwritten by what follows
+    for (const wordsEnd = end - 4; at <= wordsEnd; at += 4) {
+      const word = view.getInt32(at, true)
+      if (endsPlainRun(word)) break
+      outView.setInt32(at + shift, word, true)
+    }
+    for (; at < end; at++) {
       const byte = text[at]!
       if (byte === QUOTE) {
-        bytes[lengthAt] = to - lengthAt - 1
-        out.length = to
+        bytes[lengthAt] = at - start
+        out.length = at + shift
         this.at = at + 1
         return true
       }
       if (byte < 0x20 || byte === BACKSLASH) return false
-      bytes[to++] = byte
-      at++
+      bytes[at + shift] = byte
     }
     return false
   }
@@ -372,6 +367,18 @@ export class JsonReader {
       this.skipValue(depth + 1, skipNumber)
     } while (this.hasNext(close))
   }
+}
+
+/** Whether a word of four bytes may hold a quote, a backslash or a control character. */
+function endsPlainRun(word: number): boolean {
+  const quotes = word ^ 0x22222222
+  const backslashes = word ^ 0x5c5c5c5c
+  // per byte, the top bit is set where it was zero, or was below a space
+  const found =
+    ((quotes - 0x01010101) & ~quotes) |
+    ((backslashes - 0x01010101) & ~backslashes) |
+    ((word - 0x20202020) & ~word)
+  return (found & 0x80808080) !== 0
 }
 
 /** Appends a code point as UTF-8. */

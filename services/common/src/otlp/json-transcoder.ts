@@ -22,7 +22,7 @@ import {
   QUOTE,
 } from './json-reader.ts'
 import { skipNumber } from './json-reader-numbers.ts'
-import { takesPlainAttribute } from './json-transcoder-attribute.ts'
+import { AttributePrefix, takesAttribute } from './json-transcoder-attribute.ts'
 import type { TranscoderField, TranscoderMessage } from './json-transcoder-fields.ts'
 import { FieldKind, isTokenAt, KEY_VALUE, REQUEST_MESSAGES } from './json-transcoder-fields.ts'
 import { writeScalar } from './json-transcoder-scalars.ts'
@@ -84,6 +84,20 @@ export async function transcodeLargeJson(
   }
 }
 
+/** Attributes of an item whose beginnings are remembered; a power of two. */
+const PREFIXES_PER_FIELD = 32
+/** One list per place in OTLP where attributes stand: about ten. */
+const prefixes = new Map<TranscoderField, readonly AttributePrefix[]>()
+
+function prefixesOf(field: TranscoderField): readonly AttributePrefix[] {
+  let list = prefixes.get(field)
+  if (list === undefined) {
+    list = Array.from({ length: PREFIXES_PER_FIELD }, () => new AttributePrefix())
+    prefixes.set(field, list)
+  }
+  return list
+}
+
 class JsonTranscoder {
   readonly #reader: JsonReader
   readonly #out: OutputBuffer
@@ -119,7 +133,6 @@ class JsonTranscoder {
   /** Reads the object that starts here into the content of a message. */
   #message(message: TranscoderMessage, depth: number): void {
     const reader = this.#reader
-    if (message === KEY_VALUE && takesPlainAttribute(reader, this.#out)) return
     if (!this.#opensObject(depth)) return
     let seen = 0
     let place = 0
@@ -288,6 +301,7 @@ class JsonTranscoder {
     }
     if (!this.#opensArray(depth + 1)) return
     if (field.isPacked) this.#packedElements(field)
+    else if (field.message === KEY_VALUE) this.#attributes(field, depth + 2)
     else this.#elements(field, depth + 2)
   }
 
@@ -297,6 +311,21 @@ class JsonTranscoder {
       reader.peek()
       this.#out.writeVarint(field.tag)
       this.#singular(field, depth)
+    } while (reader.hasNext(CLOSE_BRACKET))
+  }
+
+  #attributes(field: TranscoderField, depth: number): void {
+    const reader = this.#reader
+    const out = this.#out
+    const prefixes = prefixesOf(field)
+    let index = 0
+    do {
+      if (reader.text[reader.at] !== OPEN_BRACE) reader.peek()
+      out.writeVarint(field.tag)
+      const start = out.openLength(1)
+      const prefix = prefixes[index++ & (PREFIXES_PER_FIELD - 1)]!
+      if (!takesAttribute(reader, out, prefix)) this.#message(KEY_VALUE, depth)
+      out.closeLength(start, 1)
     } while (reader.hasNext(CLOSE_BRACKET))
   }
 

@@ -9,19 +9,26 @@ const CAPACITY_MIN = 256
 
 export class OutputBuffer {
   bytes: Uint8Array
+  /** The same bytes, for writing words. */
+  view: DataView
   length = 0
 
   constructor(capacity = CAPACITY_MIN) {
     this.bytes = new Uint8Array(Math.max(capacity, CAPACITY_MIN))
+    this.view = new DataView(this.bytes.buffer)
   }
 
   /** Makes room for `count` more bytes; must precede every direct store into `bytes`. */
   reserve(count: number): void {
     const needed = this.length + count
-    if (needed <= this.bytes.length) return
+    if (needed > this.bytes.length) this.#grow(needed)
+  }
+
+  #grow(needed: number): void {
     const grown = new Uint8Array(Math.max(needed, 2 * this.bytes.length))
     grown.set(this.bytes.subarray(0, this.length))
     this.bytes = grown
+    this.view = new DataView(grown.buffer)
   }
 
   /** A copy of what was written. */
@@ -102,28 +109,16 @@ export class OutputBuffer {
   /** Appends 64 bits, little-endian. */
   writeFixed64(low: number, high: number): void {
     this.reserve(8)
-    const { bytes } = this
     const at = this.length
-    bytes[at] = low
-    bytes[at + 1] = low >>> 8
-    bytes[at + 2] = low >>> 16
-    bytes[at + 3] = low >>> 24
-    bytes[at + 4] = high
-    bytes[at + 5] = high >>> 8
-    bytes[at + 6] = high >>> 16
-    bytes[at + 7] = high >>> 24
+    this.view.setInt32(at, low, true)
+    this.view.setInt32(at + 4, high, true)
     this.length = at + 8
   }
 
   writeFixed32(value: number): void {
     this.reserve(4)
-    const { bytes } = this
-    const at = this.length
-    bytes[at] = value
-    bytes[at + 1] = value >>> 8
-    bytes[at + 2] = value >>> 16
-    bytes[at + 3] = value >>> 24
-    this.length = at + 4
+    this.view.setInt32(this.length, value, true)
+    this.length += 4
   }
 
   /** Leaves `lengthBytes` bytes for a length that closeLength() will know; returns where content starts. */
