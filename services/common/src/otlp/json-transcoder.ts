@@ -107,7 +107,8 @@ class JsonTranscoder {
 
   constructor(body: Uint8Array, options: TranscodeOptions) {
     this.#reader = new JsonReader(body, options.depthMax ?? DEPTH_MAX)
-    this.#out = new OutputBuffer(body.length)
+    // names and punctuation go: real requests shrink to 40 %
+    this.#out = new OutputBuffer(body.length >>> 1)
     this.#numbersLeft = options.numbersMax ?? LIMITS.valuesPerRequestMax
     this.#sliceBytes = options.sliceBytes ?? SLICE_BYTES
     this.#sliceEnd = this.#sliceBytes
