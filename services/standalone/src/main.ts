@@ -29,6 +29,7 @@ import { createGrpcReceiver } from '@tributary/router/receive/grpc-receiver'
 import { createHttpReceiver } from '@tributary/router/receive/http-receiver'
 import type { Receiver } from '@tributary/router/receive/receiver'
 import { ReceiverMetrics } from '@tributary/router/receive/receiver-metrics'
+import { tuneCollector } from './collector-tuning.ts'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { OrphanSweeper } from './orphan-sweeper.ts'
 import { printWelcome, type WelcomeFacts } from './welcome.ts'
@@ -42,6 +43,7 @@ const RETRY_WINDOW_ENTRIES_MAX = 1_000_000
 
 /** Runs until a signal or a fatal failure; returns the exit status. */
 export async function runStandalone(config: StandaloneConfig): Promise<number> {
+  tuneCollector()
   const isTerminal = process.stdout.isTTY
   const logger = createLogger({ name: 'standalone', level: isTerminal ? 'warn' : config.logLevel })
   const standalone = new Standalone(config, logger, isTerminal)
