@@ -94,6 +94,11 @@ function runBench(name: string, json: string): BenchReport {
 }
 
 function main(): void {
+  // before --json, which may name the same file
+  const baseline =
+    values.baseline === undefined
+      ? undefined
+      : (JSON.parse(readFileSync(values.baseline, 'utf8')) as SavedRun)
   const folder = mkdtempSync(join(tmpdir(), 'tributary-bench-'))
   const reports: BenchReport[] = []
   const failed: string[] = []
@@ -119,8 +124,7 @@ function main(): void {
     reports,
   }
   if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(run, undefined, 2))
-  if (values.baseline !== undefined) {
-    const baseline = JSON.parse(readFileSync(values.baseline, 'utf8')) as SavedRun
+  if (baseline !== undefined) {
     process.stdout.write(`\n${compareReports(baseline, run)}\n`)
   }
   if (failed.length > 0) {
