@@ -1,0 +1,99 @@
+/** A process that is told to stop while clients send: they hear what lets them retry, and lose nothing. */
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sdkExporters } from '../src/clients/sdk-exporters.ts'
+import { sendByHttp, sendBySdk } from '../src/clients/steady-sender.ts'
+import { storedRows } from '../src/clients/stored-telemetry.ts'
+import { StandaloneProcess } from '../src/standalone-process.ts'
+
+const SENT_BEFORE_STOP_MS = 400
+/** What a client may hear besides success: 503 with a time to wait, or a closed port. */
+const RETRYABLE = /^(503 \d+|ECONNREFUSED|ECONNRESET|UND_ERR_SOCKET)$/
+
+async function newDataDir(t: TestContext): Promise<string> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'tributary-restart-'))
+  t.after(() => rm(dataDir, { recursive: true, force: true }))
+  return dataDir
+}
+
+function storedBodies(dataDir: string): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const { body } of storedRows(dataDir, 'logs')) {
+    const id = String(body).slice(2)
+    counts.set(id, (counts.get(id) ?? 0) + 1)
+  }
+  return counts
+}
+
+void test('SIGTERM under load gives retryable answers only and stores all that was acknowledged', async (t) => {
+  const dataDir = await newDataDir(t)
+  const standalone = await StandaloneProcess.start({ dataDir })
+  t.after(() => standalone.kill())
+  const stop = new AbortController()
+  const clients = ['a', 'b', 'c', 'd'].map((name) =>
+    sendByHttp(standalone.httpUrl, name, stop.signal),
+  )
+  await sleep(SENT_BEFORE_STOP_MS)
+  assert.equal(await standalone.stop(), 0, standalone.log)
+  stop.abort()
+  const outcomes = await Promise.all(clients)
+
+  const refusals = outcomes.flatMap((outcome) => outcome.refusals)
+  assert.deepEqual(
+    refusals.filter((refusal) => !RETRYABLE.test(refusal)),
+    [],
+  )
+  assert.ok(refusals.length > 0, 'clients were still sending')
+  const stored = storedBodies(dataDir)
+  const acknowledged = outcomes.flatMap((outcome) => outcome.acknowledged)
+  assert.ok(acknowledged.length > 20)
+  assert.deepEqual(
+    acknowledged.filter((id) => stored.get(id) !== 1),
+    [],
+  )
+  assert.deepEqual(
+    [...stored].filter(([, count]) => count !== 1),
+    [],
+  )
+})
+
+void test('a restart costs SDK clients nothing: each record is acknowledged and stored once', async (t) => {
+  const dataDir = await newDataDir(t)
+  const first = await StandaloneProcess.start({ dataDir })
+  t.after(() => first.kill())
+  const ports = [
+    `--otlp-grpc-port=${String(first.grpcPort)}`,
+    `--otlp-http-port=${new URL(first.httpUrl).port}`,
+  ]
+  const stop = new AbortController()
+  const clients = (['grpc', 'http-json', 'http-protobuf'] as const).map((transport) => {
+    const { logs } = sdkExporters(first, transport, 'gzip')
+    return sendBySdk(logs, `sdk-${transport}`, stop.signal)
+  })
+  await sleep(SENT_BEFORE_STOP_MS)
+  assert.equal(await first.stop(), 0, first.log)
+  const second = await StandaloneProcess.start({ dataDir, flags: ports })
+  t.after(() => second.kill())
+  await sleep(SENT_BEFORE_STOP_MS)
+  stop.abort()
+  const outcomes = await Promise.all(clients)
+  await second.flush()
+
+  assert.deepEqual(
+    outcomes.flatMap(({ refusals }) => refusals),
+    [],
+  )
+  const acknowledged = outcomes.flatMap((outcome) => outcome.acknowledged)
+  assert.ok(acknowledged.length > 50)
+  assert.deepEqual(
+    storedBodies(dataDir),
+    new Map([...storedBodies(dataDir).keys()].map((id) => [id, 1])),
+    'each once',
+  )
+  assert.deepEqual([...storedBodies(dataDir).keys()].sort(), acknowledged.sort())
+  assert.equal(await second.stop(), 0, second.log)
+})
