@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { hash } from 'node:crypto'
 import type { CommitChain } from '@tributary/common/commit/commit-chain'
 import {
+  COMMIT_FILES_MAX,
   COMMIT_FORMAT_VERSION,
   type CommitCounts,
   type CommitFile,
@@ -43,12 +44,16 @@ export interface FlusherOptions {
   readonly logger: Logger
   /** Ends the waiting for a store that does not come back. */
   readonly signal: AbortSignal
+  /** Files of one commit; default COMMIT_FILES_MAX. */
+  readonly commitFilesMax?: number
 }
 
 interface Table {
   readonly tenant: string
   readonly signal: TableJob['signal']
   readonly entries: readonly MemtableEntry[]
+  /** Hour files that its share of a commit's files allows, beside the late one. */
+  readonly hoursMax: number
 }
 
 interface WrittenTable extends Table {
@@ -64,6 +69,8 @@ interface Poison {
 const RETRY_DELAY_MS_MIN = 500
 const RETRY_DELAY_MS_MAX = 30_000
 const TEMPORARY = new Set(['store_unavailable', 'object_missing'])
+/** One hour and the late rows: a commit takes half as many tables as files. */
+const TABLE_FILES_MIN = 2
 
 export class Flusher {
   readonly #options: FlusherOptions
@@ -73,7 +80,8 @@ export class Flusher {
   }
 
   /**
-   * Makes a frozen memtable durable in the store and commits it.
+   * Makes a frozen memtable durable in the store and commits it: in one commit, unless its tables
+   * are more than the files of one.
    *
    * A put of this writer that was under way when its process died may land later: then that commit
    * stands where ours should, with rows of the same log. What it holds is stored; the rest follows.
@@ -84,13 +92,18 @@ export class Flusher {
    */
   async flush(frozen: FrozenMemtable, holes: readonly CommitHole[]): Promise<CommitRecord[]> {
     const { chain, writer } = this.#options
-    for (let rest = frozen; ; rest = restOf(frozen, chain.end)) {
-      if (rest.start >= rest.end) return []
+    const tablesMax = Math.floor(this.#commitFilesMax / TABLE_FILES_MIN)
+    const records: CommitRecord[] = []
+    for (let rest = frozen; rest.start < rest.end; rest = restOf(frozen, chain.end)) {
+      const part = headOf(rest, tablesMax)
       const outcome = await this.#flushOnce(
-        rest,
-        holes.filter((hole) => BigInt(hole.start) >= rest.start),
+        part,
+        holes.filter(({ start, end }) => BigInt(start) >= part.start && BigInt(end) <= part.end),
       )
-      if (!('conflict' in outcome)) return [outcome]
+      if (!('conflict' in outcome)) {
+        records.push(outcome)
+        continue
+      }
       const { conflict } = outcome
       if (conflict.writer !== writer || chain.end > frozen.end) {
         throw new AppError('chain_broken', 'another writer has committed this range', {
@@ -98,6 +111,11 @@ export class Flusher {
         })
       }
     }
+    return records
+  }
+
+  get #commitFilesMax(): number {
+    return this.#options.commitFilesMax ?? COMMIT_FILES_MAX
   }
 
   async #flushOnce(
@@ -107,7 +125,7 @@ export class Flusher {
     const poison: Poison[] = []
     const written: WrittenTable[] = []
     await Promise.all(
-      tablesOf(frozen.entries).map(async (table) => {
+      tablesOf(frozen.entries, this.#commitFilesMax).map(async (table) => {
         written.push(...(await this.#writeTable(table, frozen, poison)))
       }),
     )
@@ -153,7 +171,7 @@ export class Flusher {
       start: String(frozen.start),
       end: String(frozen.end),
       entries: table.entries.map(({ space, suppressed }) => ({ bytes: space.bytes, suppressed })),
-      settings,
+      settings: { ...settings, hoursMax: Math.min(settings.hoursMax, table.hoursMax) },
     }
     return this.#untilStored('encode', () => pool.run(job))
   }
@@ -277,30 +295,47 @@ export class Flusher {
 /** What of a frozen memtable lies from an offset on. */
 function restOf(frozen: FrozenMemtable, start: bigint): FrozenMemtable {
   const entries = frozen.entries.filter((entry) => entry.offset >= start)
+  return partOf(entries, start, frozen.end)
+}
+
+/** The first entries of a frozen memtable, of at most `tablesMax` tables: usually all. */
+function headOf(frozen: FrozenMemtable, tablesMax: number): FrozenMemtable {
+  const names = new Set<string>()
+  const past = frozen.entries.findIndex((entry) => names.add(tableName(entry)).size > tablesMax)
+  if (past < 0) return frozen
+  return partOf(frozen.entries.slice(0, past), frozen.start, frozen.entries[past]!.offset)
+}
+
+function partOf(entries: readonly MemtableEntry[], start: bigint, end: bigint): FrozenMemtable {
   return {
     entries,
     start,
-    end: frozen.end,
+    end,
     rows: entries.reduce((sum, { rowCount }) => sum + rowCount, 0),
     bytes: entries.reduce((sum, { space }) => sum + space.bytes.length, 0),
   }
 }
 
-/** Groups entries by tenant and signal, each in log order. */
-function tablesOf(entries: readonly MemtableEntry[]): Table[] {
+function tableName({ tenant, signal }: MemtableEntry): string {
+  return `${tenant}/${String(signal)}`
+}
+
+/** Groups entries by tenant and signal, each in log order; all of them fit one commit's files. */
+function tablesOf(entries: readonly MemtableEntry[], commitFilesMax: number): Table[] {
   const tables = new Map<string, { tenant: string; signal: number; entries: MemtableEntry[] }>()
   for (const entry of entries) {
-    const name = `${entry.tenant}/${String(entry.signal)}`
+    const name = tableName(entry)
     const table = tables.get(name)
     if (table !== undefined) table.entries.push(entry)
     else tables.set(name, { tenant: entry.tenant, signal: entry.signal, entries: [entry] })
   }
+  const hoursMax = Math.floor(commitFilesMax / tables.size) - 1
   return [...tables]
     .sort(([left], [right]) => (left < right ? -1 : 1))
     .map(([, table]) => {
       const signal = signalName(table.signal)
       assert(signal !== undefined, 'an envelope names a known signal')
-      return { ...table, signal }
+      return { ...table, signal, hoursMax }
     })
 }
 

@@ -38,7 +38,7 @@ interface Parts {
   readonly store: ObjectStore
   readonly folder: string
   readonly memtable: Memtable
-  readonly flusher: (writer: string) => Promise<Flusher>
+  readonly flusher: (writer: string, commitFilesMax?: number) => Promise<Flusher>
 }
 
 async function openParts(t: TestContext): Promise<Parts> {
@@ -62,7 +62,7 @@ async function openParts(t: TestContext): Promise<Parts> {
     store,
     folder,
     memtable: new Memtable(new SlabPool(1024 * 1024, 4), 0n),
-    flusher: async (writer) =>
+    flusher: async (writer, commitFilesMax) =>
       new Flusher({
         partition: ID,
         writer,
@@ -74,6 +74,7 @@ async function openParts(t: TestContext): Promise<Parts> {
         clock: systemClock,
         logger,
         signal: new AbortController().signal,
+        ...(commitFilesMax === undefined ? {} : { commitFilesMax }),
       }),
   }
 }
@@ -83,13 +84,14 @@ function insert(
   offset: bigint,
   options: PayloadOptions,
   suppressed: readonly number[] = [],
+  tenant = 'default',
 ): Uint8Array {
   const builder = new BatchBuilder(1)
-  decodeInto(builder, payload('logs', options), { tenant: 'default', arrivalUnixNano: ARRIVAL })
+  decodeInto(builder, payload('logs', options), { tenant, arrivalUnixNano: ARRIVAL })
   const { rowCount, otlpBytes, minTimeUnixNano, maxTimeUnixNano } = builder
   const header = {
     signal: Signal.logs,
-    tenant: 'default',
+    tenant,
     batchId: new Uint8Array(16),
     rowCount,
     otlpBytes,
@@ -147,6 +149,33 @@ void test('Flusher gives each hour a file and what is past the bound of hours on
     ],
   )
   assert.ok((await verifyStore(store)).isWhole)
+})
+
+void test('Flusher keeps a commit within its bound of files: fewer hours each, then more commits', async (t) => {
+  const { store, memtable, flusher } = await openParts(t)
+  const hours = [0n, 1n, 2n, 3n]
+  const tenants = ['a', 'b', 'c', 'd', 'e']
+  let offset = 0n
+  for (const hour of hours) {
+    for (const tenant of tenants) {
+      const startUnixNano = 1_700_000_000_000_000_000n + hour * HOUR_NANO
+      insert(memtable, offset, { records: 5, call: Number(offset), startUnixNano }, [], tenant)
+      offset++
+    }
+  }
+  const holes = [{ start: '20', end: '25', reason: 'wal_damaged' }]
+  memtable.skipTo(25n)
+  const records = await (await flusher('a', 6)).flush(memtable.freeze(), holes)
+  assert.ok(records.length > 1)
+  assert.ok(records.every(({ files }) => files.length <= 6))
+  assert.equal(records.at(-1)?.end, '25')
+  assert.deepEqual(
+    records.flatMap((record) => record.holes),
+    holes,
+  )
+  const report = await verifyStore(store)
+  assert.equal(report.problems.length, 0, JSON.stringify(report.problems))
+  assert.equal(report.rows, 100)
 })
 
 void test('Flusher keeps a batch that can not be read aside and stores the others', async (t) => {
