@@ -8,6 +8,14 @@ import {
   type Registry,
 } from '@tributary/common/metrics'
 
+/** What is read when metrics are asked for. */
+export interface IngesterState {
+  readonly unflushedRows: () => number
+  readonly unflushedBytes: () => number
+  /** Since the start. */
+  readonly forgottenChunks: () => number
+}
+
 export class IngesterMetrics {
   readonly #rows: Counter
   readonly #bytes: Counter
@@ -23,7 +31,7 @@ export class IngesterMetrics {
   rows = 0
   files = 0
 
-  constructor(registry: Registry, unflushed: { rows(): number; bytes(): number }) {
+  constructor(registry: Registry, state: IngesterState) {
     const registers = [registry]
     const counter = (name: string, help: string): Counter =>
       new Counter({ name: `tributary_ingester_${name}`, help, registers })
@@ -53,7 +61,17 @@ export class IngesterMetrics {
       help: 'Bytes of the log still to be read before the process is ready',
       registers,
     })
-    for (const [name, read] of Object.entries<() => number>(unflushed)) {
+    new Counter({
+      name: 'tributary_ingester_forgotten_chunks_total',
+      help: 'Chunks pushed out of the window of repeats before their time: their retries are stored twice',
+      registers,
+      collect() {
+        this.reset()
+        this.inc(state.forgottenChunks())
+      },
+    })
+    const unflushed = { rows: state.unflushedRows, bytes: state.unflushedBytes }
+    for (const [name, read] of Object.entries(unflushed)) {
       new Gauge({
         name: `tributary_ingester_unflushed_${name}`,
         help: `Acknowledged ${name} that are not committed yet`,

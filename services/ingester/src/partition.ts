@@ -88,8 +88,9 @@ export async function openPartition(options: PartitionOptions): Promise<Partitio
   })
   const closing = new AbortController()
   const metrics = new IngesterMetrics(registry, {
-    rows: () => memtable.rows,
-    bytes: () => memtable.bytes,
+    unflushedRows: () => memtable.rows,
+    unflushedBytes: () => memtable.bytes,
+    forgottenChunks: () => window.evicted,
   })
   const flusher = new Flusher({
     partition: id,
