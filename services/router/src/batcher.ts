@@ -14,8 +14,7 @@ import { BatchBuilder } from '@tributary/common/columnar/batch-builder'
 import { CHUNK_HASH_BYTES } from '@tributary/common/columnar/chunk-list'
 import { writeEnvelopeInto } from '@tributary/common/columnar/envelope-writer'
 import type { EnvelopeChunk, EnvelopeHeader } from '@tributary/common/columnar/envelope'
-import { LIMITS } from '@tributary/common/limits'
-import type { Signal } from '@tributary/common/signal'
+import { SIGNAL_NAMES, type Signal } from '@tributary/common/signal'
 import assert from 'node:assert/strict'
 
 /** Memory of the sink that a batch is written into. */
@@ -36,6 +35,8 @@ export interface BatcherOptions<Space extends BatchSpace> {
   readonly clock: Clock
   readonly batchBytesMax: number
   readonly batchRowsMax: number
+  /** Bounds the batches that are open side by side: one per tenant and signal. */
+  readonly tenantsMax: number
 }
 
 interface OpenBatch {
@@ -45,8 +46,6 @@ interface OpenBatch {
 
 /** Builders kept for reuse per signal: their columns are warm and sized. */
 const FREE_BUILDERS_MAX = 16
-/** Tenants times signals whose batches stay open side by side; see LIMITS.tenantsMax. */
-const OPEN_BATCHES_MAX = LIMITS.tenantsMax * 3
 
 export class Batcher<Space extends BatchSpace = BatchSpace> {
   readonly #options: BatcherOptions<Space>
@@ -115,7 +114,8 @@ export class Batcher<Space extends BatchSpace = BatchSpace> {
   }
 
   #openBatch(name: string, signal: Signal): OpenBatch {
-    assert(this.#open.size < OPEN_BATCHES_MAX, 'the tenant limit bounds the open batches')
+    const openMax = this.#options.tenantsMax * SIGNAL_NAMES.length
+    assert(this.#open.size < openMax, 'the tenant limit bounds the open batches')
     const durable = Promise.withResolvers<void>()
     const batch: OpenBatch = { builder: this.takeBuilder(signal), durable }
     this.#open.set(name, batch)

@@ -212,6 +212,7 @@ class Standalone {
           clock: systemClock,
           batchBytesMax: LIMITS.batchBytesMax,
           batchRowsMax: LIMITS.batchRowsMax,
+          tenantsMax: this.#config.tenantsMax,
         }),
         clock: systemClock,
         metrics: this.#metrics,
