@@ -158,18 +158,23 @@ export class Ingester {
     if (memtable.activeBytes >= this.#options.flushBytes) this.#flushWhenDue()
   }
 
-  /** Commits everything that was acknowledged before the call. */
+  /**
+   * Commits everything that was acknowledged before the call.
+   *
+   * @throws AppError not_ready when flushing has stopped, with the reason as its cause
+   */
   async flush(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
     // One flush may be under way with older rows; the second one takes all that came before the call.
     if (this.#flushing !== undefined) await this.#flushing
     await this.#flushOnce()
   }
 
-  /** Flushes what is left and closes the WAL, also where the flush fails. */
+  /** Flushes what is left, unless flushing has stopped for good; closes the WAL in any case. */
   async stop(): Promise<void> {
     clearInterval(this.#timer)
     try {
-      await this.flush()
+      if (this.#failure === undefined) await this.flush()
     } finally {
       await this.#wal?.close()
     }

@@ -99,7 +99,7 @@ class GrpcReceiver implements Receiver {
     while (this.#connections.size > 0) await sleep(1)
   }
 
-  /** node:http2's own close would end the sessions at once, without the first GOAWAY. */
+  /** node:http2's own close would close the sessions too: they go by `leave`, which counts why. */
   #stopListening(): void {
     if (this.#server.listening) Server.prototype.close.call(this.#server)
   }
