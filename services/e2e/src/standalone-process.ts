@@ -24,6 +24,13 @@ interface ReadyLine {
   readonly ports?: { readonly grpc: number; readonly http: number; readonly admin: number }
 }
 
+/** Ports that the system chooses, where the flags do not say which. */
+function freePorts(flags: readonly string[]): string[] {
+  return ['--otlp-grpc-port', '--otlp-http-port', '--admin-port', '--admin-grpc-port']
+    .filter((port) => !flags.some((flag) => flag.startsWith(`${port}=`)))
+    .map((port) => `${port}=0`)
+}
+
 export class StandaloneProcess {
   readonly #child: ChildProcess
   readonly #exit: Promise<number>
@@ -45,10 +52,7 @@ export class StandaloneProcess {
         COMMAND,
         'standalone',
         `--data-dir=${options.dataDir}`,
-        '--otlp-grpc-port=0',
-        '--otlp-http-port=0',
-        '--admin-port=0',
-        '--admin-grpc-port=0',
+        ...freePorts(options.flags ?? []),
         ...(options.flags ?? []),
       ],
       {
