@@ -8,7 +8,7 @@ import { copyBytes, equalBytes, hashBytes } from './byte-kernels.ts'
 import { FIRST_OFFSET, NO_BYTES, NO_INTS, growBytes, growInt32 } from './row-numbers.ts'
 
 /** Past this many steps an entry is stored again unseen: chosen collisions cost linear time. */
-const PROBES_MAX = 32
+const PROBES_MAX = 256
 const TABLE_SLOTS_MIN = 16
 const NO_VIEW = new DataView(NO_BYTES.buffer)
 
