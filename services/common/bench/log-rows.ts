@@ -5,23 +5,13 @@
  */
 import type { LeafColumn } from '../src/parquet/column-values.ts'
 import type { LeafField, LogicalType, PhysicalType } from '../src/parquet/schema.ts'
+import { SeededRandom } from '../src/testing/seeded-random.ts'
 
 export interface BenchColumn {
   readonly field: LeafField
   readonly column: LeafColumn
   /** The same values, one per row: what rivals take. */
   readonly rows: readonly (string | number | bigint | null)[]
-}
-
-/** Mulberry32: seeded, 32 bits at a time. */
-export function randomSource(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return (mixed ^ (mixed >>> 14)) >>> 0
-  }
 }
 
 function field(
@@ -149,7 +139,8 @@ const BODIES = [
 
 /** The columns of `count` log records. */
 export function logColumns(count: number, seed = 1): BenchColumn[] {
-  const random = randomSource(seed)
+  const numbers = new SeededRandom(seed)
+  const random = (): number => numbers.uint32()
   const hex = (words: number) =>
     Array.from({ length: words }, () => random().toString(16).padStart(8, '0')).join('')
   const of = <T>(make: (row: number) => T) => Array.from({ length: count }, (_, row) => make(row))

@@ -5,6 +5,7 @@ import * as zlib from 'node:zlib'
 
 import { decompress } from '../src/compression.ts'
 import { AppError } from '../src/errors.ts'
+import { SeededRandom } from '../src/testing/seeded-random.ts'
 
 const SEED = Number(process.env['FUZZ_SEED'] ?? Date.now() % 1_000_000)
 const DURATION_MS = Number(process.env['FUZZ_SECONDS'] ?? 2) * 1000
@@ -15,20 +16,9 @@ const PACKERS = {
   zstd: (body: Uint8Array) => zlib.zstdCompressSync(body),
 } as const
 
-/** mulberry32 */
-function randomOf(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
-  }
-}
-
 it(`decompress survives damaged bodies (FUZZ_SEED=${SEED})`, async () => {
-  const random = randomOf(SEED)
-  const below = (bound: number): number => Math.floor(random() * bound)
+  const random = new SeededRandom(SEED)
+  const below = (bound: number): number => random.below(bound)
   const endsMs = performance.now() + DURATION_MS
   let refused = 0
   let accepted = 0

@@ -12,6 +12,7 @@ import { basename, dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { FileHandle, FileStat, FileSystem, OpenMode } from '../file-system.ts'
+import { randomSource } from './seeded-random.ts'
 
 export type FaultOperation =
   | 'open'
@@ -444,15 +445,4 @@ function statOf(file: MemoryFile): FileStat {
 
 function fileError(code: string, call: string, path: string): Error {
   return Object.assign(new Error(`${code}: ${call} '${path}'`), { code, syscall: call, path })
-}
-
-/** mulberry32: small, and the same everywhere. */
-export function randomSource(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
 }

@@ -55,3 +55,9 @@ export class SeededRandom {
     return shuffled
   }
 }
+
+/** The fractions of a generator, one per call. */
+export function randomSource(seed: number): () => number {
+  const random = new SeededRandom(seed)
+  return () => random.fraction()
+}

@@ -8,7 +8,8 @@ import { AppError } from '../../src/errors.ts'
 import { setFailpoints } from '../../src/failpoint.ts'
 import type { ObjectStore, PutOptions } from '../../src/object-store/object-store.ts'
 import { commitKey } from '../../src/paths.ts'
-import { FaultFileSystem, randomSource } from '../../src/testing/fault-file-system.ts'
+import { FaultFileSystem } from '../../src/testing/fault-file-system.ts'
+import { randomSource } from '../../src/testing/seeded-random.ts'
 import { PARTITION, commitRecord, memoryStore } from './sample-commit.ts'
 
 /** Retries without waiting. */

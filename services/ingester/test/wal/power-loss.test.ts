@@ -8,7 +8,8 @@ import assert from 'node:assert/strict'
 import type { Buffer } from 'node:buffer'
 import { test } from 'node:test'
 
-import { FaultFileSystem, randomSource } from '@tributary/common/testing/fault-file-system'
+import { FaultFileSystem } from '@tributary/common/testing/fault-file-system'
+import { randomSource } from '@tributary/common/testing/seeded-random'
 import type { FaultOperation } from '@tributary/common/testing/fault-file-system'
 
 import type { WalSync } from '../../src/wal/wal-options.ts'

@@ -6,7 +6,8 @@ import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
 import { test } from 'node:test'
 
-import { FaultFileSystem, randomSource } from '@tributary/common/testing/fault-file-system'
+import { FaultFileSystem } from '@tributary/common/testing/fault-file-system'
+import { randomSource } from '@tributary/common/testing/seeded-random'
 
 import { DIRECTORY, payloadOf, replay, walOptions } from './log-fixture.ts'
 
