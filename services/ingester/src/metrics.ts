@@ -28,7 +28,6 @@ export class IngesterMetrics {
   readonly #quarantined: Counter
   readonly #flushSeconds: Histogram
   readonly #recoveryBytesLeft: Gauge
-  rows = 0
   files = 0
 
   constructor(registry: Registry, state: IngesterState) {
@@ -88,7 +87,6 @@ export class IngesterMetrics {
   }
 
   appended(rows: number, bytes: number, suppressedRows: number): void {
-    this.rows += rows
     this.#rows.inc(rows)
     this.#bytes.inc(bytes)
     if (suppressedRows > 0) this.#suppressed.inc(suppressedRows)

@@ -4,12 +4,8 @@ import { envelopeHeaderBytes, sealEnvelope, type EnvelopeHeader } from './envelo
 
 /** An envelope with the Arrow stream of `builder` in it, in one allocation and without a copy. */
 export function writeEnvelopeWithBatch(header: EnvelopeHeader, builder: BatchBuilder): Uint8Array {
-  const plan = planBatch(builder)
-  const headerBytes = envelopeHeaderBytes(header)
-  const bytes = new Uint8Array(headerBytes + plan.byteCount)
-  writePlannedBatch(plan, bytes, headerBytes)
-  sealEnvelope(bytes, header)
-  return bytes
+  return writeEnvelopeInto(header, builder, (byteCount) => ({ bytes: new Uint8Array(byteCount) }))
+    .bytes
 }
 
 /**

@@ -75,10 +75,6 @@ export class Memtable {
     return this.#oldestMs
   }
 
-  get frozen(): FrozenMemtable | undefined {
-    return this.#frozen
-  }
-
   /** All unflushed envelopes from an offset on, in order. */
   *unflushed(fromOffset: bigint): Iterable<{ offset: bigint; payload: Uint8Array }> {
     for (const entries of [this.#frozen?.entries ?? [], this.#entries]) {
