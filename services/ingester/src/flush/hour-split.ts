@@ -2,7 +2,7 @@
  * Which rows of a flush go to which file: one per hour of event time, and one `late` file for what
  * is past the bound of hours, so that a request of scattered hours cannot make thousands of files.
  */
-import { hourOf, type RowTimes } from './row-times.ts'
+import { hourOf, timeRange, type RowTimes } from './row-times.ts'
 import type { TableContext } from './table-context.ts'
 
 export interface HourRows {
@@ -12,7 +12,7 @@ export interface HourRows {
   readonly rows: Int32Array
 }
 
-export const LATE = 'late'
+const LATE = 'late'
 
 /**
  * Splits the rows that were not stored before by hour. The hours with the most rows keep a file of
@@ -50,21 +50,12 @@ export function splitByHour(context: TableContext, hoursMax: number): HourRows[]
 }
 
 /** The hour that all rows lie in, as nearly every flush has it; undefined where they differ. */
-function commonHour(rows: Int32Array, { high, low }: RowTimes): number | undefined {
+function commonHour(rows: Int32Array, times: RowTimes): number | undefined {
   if (rows.length === 0) return undefined
-  let least = rows[0]!
-  let greatest = least
-  for (let index = 1; index < rows.length; index++) {
-    const row = rows[index]!
-    if (isEarlier(high, low, row, least)) least = row
-    else if (isEarlier(high, low, greatest, row)) greatest = row
-  }
+  const { high, low } = times
+  const { least, greatest } = timeRange(rows, 0, rows.length, times)
   const hour = hourOf(high[least]!, low[least]!)
   return hour === hourOf(high[greatest]!, low[greatest]!) ? hour : undefined
-}
-
-function isEarlier(high: Uint32Array, low: Uint32Array, left: number, right: number): boolean {
-  return high[left] === high[right] ? low[left]! < low[right]! : high[left]! < high[right]!
 }
 
 /** All rows but those of suppressed chunks. */

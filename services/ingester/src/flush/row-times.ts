@@ -82,6 +82,27 @@ function fillTimes(
   }
 }
 
+/** The rows with the least and the greatest time among rows[start] to rows[end - 1], at least one. */
+export function timeRange(
+  rows: Int32Array,
+  start: number,
+  end: number,
+  { high, low }: RowTimes,
+): { readonly least: number; readonly greatest: number } {
+  let least = rows[start]!
+  let greatest = least
+  for (let index = start + 1; index < end; index++) {
+    const row = rows[index]!
+    if (isEarlier(high, low, row, least)) least = row
+    else if (isEarlier(high, low, greatest, row)) greatest = row
+  }
+  return { least, greatest }
+}
+
+function isEarlier(high: Uint32Array, low: Uint32Array, left: number, right: number): boolean {
+  return high[left] === high[right] ? low[left]! < low[right]! : high[left]! < high[right]!
+}
+
 /** 2^32, the weight of a high half. */
 const WEIGHT = 4_294_967_296
 

@@ -13,6 +13,7 @@ import { findGroupRuns } from './group-columns.ts'
 import { splitByHour, type HourRows } from './hour-split.ts'
 import { orderRows } from './row-order.ts'
 import { batchOfRows, pickRows } from './row-picks.ts'
+import { timeRange } from './row-times.ts'
 import type { SeriesIds } from './series-id.ts'
 import type { SortGroups } from './sort-groups.ts'
 import type { SpoolFile, SpooledFile } from './spool-file.ts'
@@ -211,14 +212,9 @@ class TableWriter {
   }
 
   #timeRange(order: Int32Array, start: number, end: number): { timeMin: string; timeMax: string } {
-    const { high, low } = this.#context.times
-    let least = order[start]!
-    let greatest = least
-    for (let index = start + 1; index < end; index++) {
-      const row = order[index]!
-      if (isBefore(high, low, row, least)) least = row
-      else if (isBefore(high, low, greatest, row)) greatest = row
-    }
+    const { times } = this.#context
+    const { high, low } = times
+    const { least, greatest } = timeRange(order, start, end, times)
     const nanos = (row: number): string => String((BigInt(high[row]!) << 32n) | BigInt(low[row]!))
     return { timeMin: nanos(least), timeMax: nanos(greatest) }
   }
@@ -241,10 +237,6 @@ class TableWriter {
       ['tributary.writer_version', String(WRITER_VERSION)],
     ]
   }
-}
-
-function isBefore(high: Uint32Array, low: Uint32Array, left: number, right: number): boolean {
-  return high[left] === high[right] ? low[left]! < low[right]! : high[left]! < high[right]!
 }
 
 function sortingColumns(signal: SignalName, service: string | undefined): SortingColumn[] {
