@@ -8,6 +8,7 @@ import { countsProblem, parseCommitRecord } from '@tributary/common/commit/commi
 import type { CommitRecord } from '@tributary/common/commit/commit-record'
 import { signalName } from '@tributary/common/signal'
 
+import { firstRowsText } from './arrow-rows.ts'
 import { factsText, nanosText, sectionText, sizeText } from './report-text.ts'
 
 /** The commit, where the JSON is one; any other JSON indented. */
@@ -93,13 +94,17 @@ export async function* envelopeReport(path: string): AsyncGenerator<string> {
       chunk.removable ? 'yes' : 'no',
     ]),
   )}`
-  yield `\n${columnsText(openBatch(alignedCopy(arrow)))}`
+  const stream = alignedCopy(arrow)
+  yield `\n${columnsText(openBatch(stream))}`
+  yield `\n${firstRowsText(stream)}`
 }
 
 export async function* arrowReport(path: string): AsyncGenerator<string> {
-  const batch = openBatch(alignedCopy(await readFile(path)))
+  const stream = alignedCopy(await readFile(path))
+  const batch = openBatch(stream)
   yield factsText(`Arrow stream ${path}`, { rows: batch.rowCount, columns: batch.columns.length })
   yield `\n${columnsText(batch)}`
+  yield `\n${firstRowsText(stream)}`
 }
 
 function columnsText(batch: BatchView): string {

@@ -2,9 +2,13 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 
+import { BatchBuilder } from '@tributary/common/columnar/batch-builder'
 import { encodeEnvelope } from '@tributary/common/columnar/envelope'
+import { writeEnvelopeWithBatch } from '@tributary/common/columnar/envelope-writer'
 import { serializeSidecar } from '@tributary/common/commit/chunk-sidecar'
+import { decodeInto } from '@tributary/common/otlp/decoder'
 import { Signal } from '@tributary/common/signal'
+import { exportRequest } from '@tributary/common/testing/otlp-messages'
 import { encodeFrames, FrameType } from '@tributary/ingester/wal/frame'
 import { encodeSegmentHeader, segmentSalt } from '@tributary/ingester/wal/segment-header'
 
@@ -80,6 +84,39 @@ describe('tributary inspect', () => {
     assert.match(out, /\n {2}n +INT64 .*BIGINT\n/)
     assert.match(out, /Row group 2: 54240 rows/)
     assert.match(out, /\n {2}n +PLAIN +ZSTD .* 245760 +299999\n/)
+  })
+
+  it('shows an envelope, its columns and its first rows as apache-arrow reads them', async () => {
+    const builder = new BatchBuilder(Signal.logs)
+    const body = exportRequest('logs').encode({
+      resourceLogs: [
+        {
+          scopeLogs: [
+            {
+              logRecords: [{ timeUnixNano: '5', body: { stringValue: 'hello' }, traceId: 'AQ==' }],
+            },
+          ],
+        },
+      ],
+    })
+    decodeInto(builder, body, { tenant: 'acme', arrivalUnixNano: 1n })
+    const header = {
+      signal: Signal.logs,
+      tenant: 'acme',
+      batchId: new Uint8Array(16),
+      rowCount: 1,
+      otlpBytes: body.length,
+      arrivalUnixNano: 1n,
+      minTimeUnixNano: 5n,
+      maxTimeUnixNano: 5n,
+      chunks: [],
+    }
+    const path = store.write('batch.envelope', writeEnvelopeWithBatch(header, builder))
+    const { status, out } = await inspect(path)
+    assert.equal(status, 0)
+    assert.match(out, /tenant +acme\n/)
+    assert.match(out, /body@string +utf8 /)
+    assert.match(out, /\nRow 0\n[^]* {2}time_unix_nano: 5\n[^]* {2}body@string: "hello"\n/)
   })
 
   it('shows range, counts and files of a commit', async () => {
