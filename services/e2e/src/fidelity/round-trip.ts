@@ -82,7 +82,8 @@ export async function roundTrip(options: RoundTripOptions): Promise<RoundTripOut
   }
 }
 
-function decodeAll(
+/** Generated requests of the seeds as the flush takes them: envelopes of one and of many requests. */
+export function decodeAll(
   signal: SignalName,
   encoding: Encoding,
   seeds: readonly number[],
@@ -124,11 +125,13 @@ function envelopeOf(builder: BatchBuilder): Uint8Array {
   return writeEnvelopeWithBatch(header, builder)
 }
 
-function flush(
+/** Writes the files of the entries into a folder. */
+export function flush(
   signal: SignalName,
   entries: readonly FlushEntry[],
   directory: string,
   attributeColumnsMax: number,
+  rowGroupRowsMax = 1000,
 ): Promise<TableResult> {
   const job = {
     tenant: OPTIONS.tenant,
@@ -139,7 +142,7 @@ function flush(
     end: String(entries.length),
     entries,
     settings: {
-      rowGroupRowsMax: 1000,
+      rowGroupRowsMax,
       rowGroupBytesMax: 64 * 1024 * 1024,
       fileRowsMax: 4_000_000,
       fileBytesMax: 256 * 1024 * 1024,
