@@ -2,6 +2,10 @@
  * The data directory of one process: made where it is missing, held by a lock while the process
  * lives, with the id under which it writes commits. The lock is a listening socket, because the
  * kernel lets go of it however the process ends; a file with a pid would outlive kill -9.
+ *
+ * The socket lies in the directory, so that two containers with one volume see each other: with one
+ * writer id each would take the other's commits for late ones of its own. Where its path is too long
+ * for a socket, or the file system has none, it lies in the system's temporary folder.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, open, readFile, realpath, rename, unlink } from 'node:fs/promises'
@@ -18,6 +22,9 @@ export interface DataDirectory {
 }
 
 const WRITER_FILE = 'writer.json'
+const LOCK_FILE = 'process.lock'
+/** `sun_path` of macOS, the shortest, with its final zero. */
+const SOCKET_PATH_BYTES_MAX = 103
 
 /** @throws AppError invalid_config where another process holds the directory or it can't be written */
 export async function openDataDirectory(path: string): Promise<DataDirectory> {
@@ -43,14 +50,21 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
   }
 }
 
-/** The socket lies in the system's temporary folder: paths of sockets are short. */
-function lockPath(directory: string): string {
+async function takeLock(directory: string): Promise<Server> {
+  const path = join(directory, LOCK_FILE)
+  if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX) {
+    try {
+      return await listenAlone(path, directory)
+    } catch (error) {
+      if (error instanceof AppError) throw error
+    }
+  }
   const name = createHash('sha256').update(directory).digest('hex').slice(0, 24)
-  return join(tmpdir(), `tributary-${name}.lock`)
+  return listenAlone(join(tmpdir(), `tributary-${name}.lock`), directory)
 }
 
-async function takeLock(directory: string): Promise<Server> {
-  const path = lockPath(directory)
+/** @throws AppError invalid_config where a living process listens there; of the system otherwise */
+async function listenAlone(path: string, directory: string): Promise<Server> {
   try {
     return await listen(path)
   } catch (error) {
