@@ -19,7 +19,7 @@ import {
   type CommitHole,
   type CommitRecord,
 } from '@tributary/common/commit/commit-record'
-import { serializeSidecar } from '@tributary/common/commit/chunk-sidecar'
+import { SIDECAR_CHUNKS_MAX, serializeSidecar } from '@tributary/common/commit/chunk-sidecar'
 import type { Clock } from '@tributary/common/clock'
 import { AppError, toAppError } from '@tributary/common/errors'
 import { failpoint } from '@tributary/common/failpoint'
@@ -81,7 +81,7 @@ export class Flusher {
 
   /**
    * Makes a frozen memtable durable in the store and commits it: in one commit, unless its tables
-   * are more than the files of one.
+   * are more than the files of one, or its chunks more than a sidecar holds.
    *
    * A put of this writer that was under way when its process died may land later: then that commit
    * stands where ours should, with rows of the same log. What it holds is stored; the rest follows.
@@ -298,11 +298,16 @@ function restOf(frozen: FrozenMemtable, start: bigint): FrozenMemtable {
   return partOf(entries, start, frozen.end)
 }
 
-/** The first entries of a frozen memtable, of at most `tablesMax` tables: usually all. */
+/** The first entries of a frozen memtable, within the bounds of a commit: usually all. */
 function headOf(frozen: FrozenMemtable, tablesMax: number): FrozenMemtable {
   const names = new Set<string>()
-  const past = frozen.entries.findIndex((entry) => names.add(tableName(entry)).size > tablesMax)
+  let chunks = 0
+  const past = frozen.entries.findIndex((entry) => {
+    chunks += entry.stored.length
+    return chunks > SIDECAR_CHUNKS_MAX || names.add(tableName(entry)).size > tablesMax
+  })
   if (past < 0) return frozen
+  assert(past > 0, 'one batch fits a commit')
   return partOf(frozen.entries.slice(0, past), frozen.start, frozen.entries[past]!.offset)
 }
 

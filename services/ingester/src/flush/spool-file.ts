@@ -64,3 +64,8 @@ export class SpoolFile {
     }
   }
 }
+
+/** Removes finished files that nobody will publish. */
+export function removeSpooled(files: readonly SpooledFile[]): void {
+  for (const { path } of files) unlinkSync(path)
+}

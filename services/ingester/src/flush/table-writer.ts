@@ -16,7 +16,7 @@ import { batchOfRows, pickRows } from './row-picks.ts'
 import { timeRange } from './row-times.ts'
 import type { SeriesIds } from './series-id.ts'
 import type { SortGroups } from './sort-groups.ts'
-import type { SpoolFile, SpooledFile } from './spool-file.ts'
+import { removeSpooled, type SpoolFile, type SpooledFile } from './spool-file.ts'
 import { TABLE_COLUMNS } from './table-columns.ts'
 import { openTable, type FlushEntry, type TableContext } from './table-context.ts'
 
@@ -66,7 +66,7 @@ export interface TableServices {
   createFile(): SpoolFile
 }
 
-/** Writes all files of a table; on failure nothing but spool files is left. */
+/** Writes all files of a table, or none. */
 export async function writeTable(job: TableJob, services: TableServices): Promise<TableResult> {
   const context = openTable(job.entries)
   const { attributeColumnsMax, hoursMax } = job.settings
@@ -82,8 +82,14 @@ export async function writeTable(job: TableJob, services: TableServices): Promis
   const attributes = attributeProducers(plan, schema, context)
   const writer = new TableWriter(job, context, schema, attributes, series)
   const files: TableFile[] = []
-  for (const hourRows of splitByHour(context, hoursMax)) {
-    if (hourRows.rows.length > 0) files.push(...writer.writeHour(hourRows, services))
+  try {
+    for (const hourRows of splitByHour(context, hoursMax)) {
+      if (hourRows.rows.length > 0) writer.writeHour(hourRows, services, files)
+    }
+  } catch (error) {
+    // on a full disk every try would leave what fits
+    removeSpooled(files)
+    throw error
   }
   return {
     files,
@@ -129,8 +135,8 @@ class TableWriter {
     )
   }
 
-  /** Writes the files of one hour: one, unless it grows past the bounds of a file. */
-  writeHour(hourRows: HourRows, services: TableServices): TableFile[] {
+  /** Adds the files of one hour: one, unless it grows past the bounds of a file. */
+  writeHour(hourRows: HourRows, services: TableServices, files: TableFile[]): void {
     const order = orderRows(
       hourRows.rows,
       this.#sortGroups.groupOfRow,
@@ -138,7 +144,6 @@ class TableWriter {
       this.#sortGroups.rankCount,
       this.#context.times,
     )
-    const files: TableFile[] = []
     let start = 0
     while (start < order.length) {
       const spool = services.createFile()
@@ -150,7 +155,6 @@ class TableWriter {
         throw error
       }
     }
-    return files
   }
 
   /** Writes row groups from `start` until a bound of the file is reached; returns where it ended. */
