@@ -109,7 +109,8 @@ export function decodeAll(
   return { entries, rejectedItems }
 }
 
-function envelopeOf(builder: BatchBuilder): Uint8Array {
+/** A batch as the log holds it. */
+export function envelopeOf(builder: BatchBuilder): Uint8Array {
   const { signal, rowCount, otlpBytes, minTimeUnixNano, maxTimeUnixNano } = builder
   const header = {
     signal,
