@@ -4,7 +4,6 @@
  */
 import type { Logger } from '@tributary/common/logger'
 import type { ObjectStore } from '@tributary/common/object-store/object-store'
-import { sweepOrphans } from '@tributary/common/verify/orphan-sweep'
 
 const INTERVAL_MS = 60 * 60 * 1000
 
@@ -33,6 +32,8 @@ export class OrphanSweeper {
 
   async #run(): Promise<void> {
     try {
+      // 7 MB of readers that most processes never need within their first hour
+      const { sweepOrphans } = await import('@tributary/common/verify/orphan-sweep')
       const { deletedCount, deletedBytes, keptCount } = await sweepOrphans(this.#store)
       this.#logger.info({ deletedCount, deletedBytes, keptCount }, 'orphans swept')
     } catch (error) {
