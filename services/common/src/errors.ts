@@ -1,6 +1,6 @@
 /**
  * Every failure that leaves a module is an AppError with a code from this table. The table alone
- * decides what a client hears (design: the OTLP contract): a wrong status makes collectors drop
+ * decides what a client hears (README, "What a client hears"): a wrong status makes collectors drop
  * data, so no code has a default and `retryable` is never guessed.
  */
 

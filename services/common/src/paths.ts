@@ -98,7 +98,7 @@ export interface ParsedRangeKey extends PartitionId, OffsetRange {
   readonly content: string
 }
 
-/** `^[a-z0-9][a-z0-9_-]{0,62}$` (design: the OTLP contract). */
+/** `^[a-z0-9][a-z0-9_-]{0,62}$` (docs/format/commit.md). */
 export function isTenantName(name: string): boolean {
   return name.length <= LIMITS.tenantNameBytesMax && TENANT.test(name)
 }

@@ -62,7 +62,7 @@ export interface PartitionOptions {
 
 /** 4 MiB: a batch fits many times, and a memtable of 64 MiB wastes at most a sixteenth. */
 const SLAB_BYTES = 4 * 1024 * 1024
-/** Row groups hold this much of the batches' bytes at most (design: tables). */
+/** Row groups hold this much of the batches' bytes at most. */
 const ROW_GROUP_BYTES_MAX = 64 * 1024 * 1024
 
 export interface Partition {

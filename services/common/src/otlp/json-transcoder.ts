@@ -1,5 +1,5 @@
 /**
- * OTLP/JSON to OTLP protobuf in one pass over the bytes (design: the OTLP contract, "JSON"): keys
+ * OTLP/JSON to OTLP protobuf in one pass over the bytes: keys
  * are matched as bytes, values go straight to the output, lengths are patched in behind them.
  *
  * Rules: unknown members are skipped, `null` is absent, a member may stand once, a oneof has one

@@ -1,4 +1,4 @@
-/** Log records and spans back from their rows (design: tables, "logs" and "spans"). */
+/** Log records and spans back from their rows (docs/format/tables.md). */
 import { AppError } from '../errors.ts'
 import type { OutputBuffer } from '../otlp/output-buffer.ts'
 import { appendAnyValueOfJson } from '../otlp/typed-json.ts'

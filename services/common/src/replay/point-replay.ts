@@ -1,4 +1,4 @@
-/** Data points and the metrics around them back from rows (design: tables, "metrics"). */
+/** Data points and the metrics around them back from rows (docs/format/tables.md). */
 import { AppError } from '../errors.ts'
 import type { OutputBuffer } from '../otlp/output-buffer.ts'
 import {

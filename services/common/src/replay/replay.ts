@@ -1,5 +1,5 @@
 /**
- * Replay: the rows of our Parquet files back to OTLP export requests (design: tables). The requests
+ * Replay: the rows of our Parquet files back to OTLP export requests (docs/format/tables.md). The requests
  * are equal to those that made the rows: the same items under the same resources and scopes. Derived
  * columns (hashes, series ids, durations) are ignored.
  */

@@ -1,6 +1,6 @@
 /**
  * Attribute keys as column names, and back. Reversible, and without collisions also where an engine
- * ignores case (design: tables, "Column names"):
+ * ignores case (docs/format/schema.md):
  *
  *   name      = namespace "." body [ "@" ordinal ] [ "@" suffix ]
  *   namespace = "resource" | "scope" | "attributes"

@@ -1,5 +1,5 @@
 /**
- * The canonical form of export requests: what "equal" means (design: tables). Two sets of requests
+ * The canonical form of export requests: what "equal" means. Two sets of requests
  * are equal when their forms are: the same multiset of (resource, scope, item) after the data rules.
  *
  * It works on models (otlp-model.ts) with the rules written out again; it uses neither the decoder

@@ -40,7 +40,12 @@ export function logRow(record: ReadableLogRecord): CanonicalRow {
     observed: nanos(record.hrTimeObserved),
     severityNumber: nonZero(record.severityNumber),
     severityText: text(record.severityText),
-    body: typeof body === 'string' ? `s:${body}` : body == null ? null : { json: sortKeys(body) },
+    body:
+      typeof body === 'string'
+        ? `s:${body}`
+        : body === undefined || body === null
+          ? null
+          : { json: sortKeys(body) },
     traceId: text(spanContext?.traceId),
     spanId: text(spanContext?.spanId),
     eventName: text(record.eventName),

@@ -59,8 +59,9 @@ export async function sendBySdk(
   const noting: LogRecordExporter = {
     export: (batch: ReadableLogRecord[], callback) => {
       inner.export(batch, (result) => {
-        if (result.code === 0) acknowledged.push(...batch.map(({ body }) => body as string))
-        else refusals.push(result.error?.message ?? 'failed')
+        if (result.error === undefined)
+          acknowledged.push(...batch.map(({ body }) => body as string))
+        else refusals.push(result.error.message)
         callback(result)
       })
     },

@@ -84,9 +84,7 @@ function attributes(row: StoredRow, namespace: string): unknown {
 
 /** Attributes inside an event, link or exemplar are JSON text. */
 function nestedAttributes(cell: unknown): unknown {
-  return cell === null || cell === undefined
-    ? {}
-    : (plain(`j:${String(cell).slice(2)}`) as { json: unknown }).json
+  return typeof cell === 'string' ? (plain(`j:${cell.slice(2)}`) as { json: unknown }).json : {}
 }
 
 function common(row: StoredRow): CanonicalRow {

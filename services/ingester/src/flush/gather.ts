@@ -1,7 +1,8 @@
 /**
  * Gathers batch columns into the compact value arrays of one row group. First the slots (which
  * value position each picked row takes, -1 for a null), then one kernel per type that runs batch by
- * batch. Kernels are small functions at module level: performance.md says what closures cost.
+ * batch. Kernels are small functions at module level: loops in closures made anew per flush never stay
+ * optimized, and took 2 to 3 times as long.
  */
 import type { LeafColumn } from '@tributary/common/parquet/column-values'
 import type { ColumnView } from '@tributary/common/columnar/batch-view'

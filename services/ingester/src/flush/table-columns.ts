@@ -1,5 +1,5 @@
 /**
- * The fixed columns of every table, in file order (design: tables). A file always has all fixed
+ * The fixed columns of every table, in file order (docs/format/tables.md). A file always has all fixed
  * columns of its signal, so files of all ages unite without surprises; attribute columns follow
  * them and exist only where a row of the file fills them.
  *
