@@ -1,5 +1,5 @@
 /**
- * Named places where a test makes this process fail: `TRIBUTARY_FAILPOINTS=wal.write=exit@3`.
+ * Named places where a test makes this process fail: `TRIBUTARY_FAILPOINTS=wal:after-write=exit@3`.
  *
  *   list   = point *("," point)
  *   point  = name "=" action ["@" nth ["+"]]      nth: which hit, from 1 (the default); "+": and all later ones

@@ -33,7 +33,7 @@ export function createLogger(options: LoggerOptions): Logger {
     : pino(pinoOptions, options.destination)
 }
 
-export function isLogLevel(word: string): word is LogLevel {
+function isLogLevel(word: string): word is LogLevel {
   return (LOG_LEVELS as readonly string[]).includes(word)
 }
 

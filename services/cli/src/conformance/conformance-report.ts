@@ -17,7 +17,7 @@ export function formatReport(report: ConformanceReport): string {
 }
 
 /** One case in one line. */
-export function formatLine(result: CaseResult): string {
+function formatLine(result: CaseResult): string {
   const reason = result.reason === '' ? '' : `: ${result.reason}`
   return `${MARKS[result.result]}  ${result.name}${reason}`
 }

@@ -37,7 +37,7 @@ export async function probeGrpc(target: string, probe: GrpcProbe): Promise<Probe
 }
 
 /** The same over a given connection, which stays open. */
-export function probeSession(session: ClientHttp2Session, probe: GrpcProbe): Promise<ProbeAnswer> {
+function probeSession(session: ClientHttp2Session, probe: GrpcProbe): Promise<ProbeAnswer> {
   return new Promise((resolve) => {
     const seen: Seen = { headers: {}, trailers: {}, chunks: [], failure: '' }
     const onSessionError = (error: Error): void => {

@@ -40,7 +40,7 @@ export function protobufPayload(
 }
 
 /** A request around an item: resource with a service name, scope without a name. */
-export function protobufRequest(item: Uint8Array): Uint8Array {
+function protobufRequest(item: Uint8Array): Uint8Array {
   return bytesField(1, message(resource(), bytesField(2, bytesField(2, item))))
 }
 

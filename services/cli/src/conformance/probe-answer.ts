@@ -88,7 +88,7 @@ export function isFullSuccess(answer: ProbeAnswer): boolean {
   return isRecord(parsed) && parsed['partialSuccess'] === undefined
 }
 
-export function isRecord(value: unknown): value is Record<string, unknown> {
+function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 

@@ -6,7 +6,7 @@ import { tableText } from './table-text.ts'
 import { jsonText, plainText } from './value-text.ts'
 
 /** Rows that a terminal shows: the rest is one --format away. */
-export const TABLE_ROWS_MAX = 1000
+const TABLE_ROWS_MAX = 1000
 
 const NUMERIC = /^(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|DOUBLE|FLOAT|DECIMAL.*)$/
 

@@ -210,7 +210,7 @@ export class CommitChain {
 }
 
 /** Reads the commits at these starts, in their order, some ahead. */
-export async function* readCommits(
+async function* readCommits(
   store: ObjectStore,
   id: PartitionId,
   starts: Iterable<bigint> | AsyncIterable<bigint>,
@@ -230,7 +230,7 @@ export async function* readCommits(
 }
 
 /** @throws AppError chain_broken unless the commit belongs to the chain and starts at `expected` */
-export function checkTiles(id: PartitionId, record: CommitRecord, expected: bigint): void {
+function checkTiles(id: PartitionId, record: CommitRecord, expected: bigint): void {
   const { logId, topic, partition, start, end } = record
   if (logId !== id.logId || topic !== id.topic || partition !== id.partition) {
     throw brokenChain(id, 'a commit belongs to another partition', { logId, topic, partition })

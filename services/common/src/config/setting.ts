@@ -57,7 +57,7 @@ export function bytes(options: Bounded): Setting<number> {
   return boundedNumber('bytes', options, formatBytes, (text) => scaled(text, BYTE_UNITS))
 }
 
-export function formatBytes(value: number): string {
+function formatBytes(value: number): string {
   for (const unit of ['TiB', 'GiB', 'MiB', 'KiB']) {
     const scale = BYTE_UNITS[unit] ?? 1
     if (value >= scale && value % scale === 0) return `${value / scale}${unit}`
@@ -80,7 +80,7 @@ export function duration(options: Bounded): Setting<number> {
   )
 }
 
-export function formatDuration(valueMs: number): string {
+function formatDuration(valueMs: number): string {
   if (valueMs === 0) return '0'
   for (const unit of ['d', 'h', 'm', 's']) {
     const scale = DURATION_UNITS[unit] ?? 1

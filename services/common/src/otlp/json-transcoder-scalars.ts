@@ -71,7 +71,7 @@ function readUnsigned(reader: JsonReader, bits: 32 | 64): void {
 }
 
 /** Leaves two's complement in the reader. */
-export function readSigned64(reader: JsonReader): void {
+function readSigned64(reader: JsonReader): void {
   const start = reader.at
   readInteger(reader)
   const { low, high } = reader

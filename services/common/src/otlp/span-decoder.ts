@@ -252,13 +252,13 @@ function storeSpan(builder: BatchBuilder, row: number): boolean {
 }
 
 /** A string of the source where it is not empty; false when it is odd. */
-export function storeString(column: BytesColumn, row: number, start: number, end: number): boolean {
+function storeString(column: BytesColumn, row: number, start: number, end: number): boolean {
   if (start === end) return true
   if (isTooLong(start, end)) return false
   return column.append(row, cursor.bytes, cursor.view, start, end, true)
 }
 
-export function storeRun(column: BytesColumn, row: number, run: FieldRun): void {
+function storeRun(column: BytesColumn, row: number, run: FieldRun): void {
   if (run.start < 0) return
   column.append(row, cursor.bytes, cursor.view, run.start, run.end, false)
 }

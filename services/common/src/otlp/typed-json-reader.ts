@@ -166,12 +166,7 @@ function readTaggedDouble(reader: JsonReader, out: OutputBuffer): void {
 }
 
 /** Appends the members of the object that starts here, each as a KeyValue under `tag`. */
-export function readMembers(
-  reader: JsonReader,
-  out: OutputBuffer,
-  tag: number,
-  depth: number,
-): void {
+function readMembers(reader: JsonReader, out: OutputBuffer, tag: number, depth: number): void {
   reader.expect(OPEN_BRACE)
   if (reader.peek() === CLOSE_BRACE) {
     reader.at++

@@ -221,12 +221,7 @@ export function appendKeyValue(
 }
 
 /** Appends UTF-8 bytes[start, end) as a JSON string; only what JSON demands is escaped. */
-export function appendString(
-  out: OutputBuffer,
-  source: Uint8Array,
-  start: number,
-  end: number,
-): void {
+function appendString(out: OutputBuffer, source: Uint8Array, start: number, end: number): void {
   // at worst every byte becomes \u00XX
   out.reserve(6 * (end - start) + 2)
   const { bytes } = out

@@ -38,7 +38,7 @@ export function keyValuesToJson(entries: readonly Uint8Array[]): Uint8Array {
 }
 
 /** Appends what keyValuesToJson() returns. */
-export function appendKeyValues(out: OutputBuffer, entries: readonly Uint8Array[]): void {
+function appendKeyValues(out: OutputBuffer, entries: readonly Uint8Array[]): void {
   const isEscaped = entries.length === 1 && looksTagged(entries[0]!, 0, entries[0]!.length)
   if (isEscaped) out.writeAscii('{"@map":')
   out.writeAscii('{')

@@ -53,7 +53,7 @@ export function takeEntries(
 }
 
 /** `entries.data` must own its buffer from the start: fixed-width entries are read through views. */
-export function orderOf(physical: PhysicalType, entries: UsedEntries): ValueOrder {
+function orderOf(physical: PhysicalType, entries: UsedEntries): ValueOrder {
   const { data, offsets } = entries
   switch (physical) {
     case 'INT32':

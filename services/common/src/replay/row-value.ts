@@ -17,7 +17,7 @@ import { AppError } from '../errors.ts'
 export type ReplayRow = Readonly<Record<string, unknown>>
 
 /** A column of a row that holds something else than its type says. */
-export function failColumn(column: string, expected: string, value: unknown): never {
+function failColumn(column: string, expected: string, value: unknown): never {
   const found = typeof value
   throw new AppError('invalid_file', `column is no ${expected}`, { details: { column, found } })
 }

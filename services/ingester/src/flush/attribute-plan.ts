@@ -22,7 +22,7 @@ export interface AttributePlan {
 const ITEM_PREFIX = 'attributes.'
 
 /** Key and type of an attribute column of a batch; undefined for a fixed column. */
-export function parseArrowName(name: string): { key: string; type: AttributeType } | undefined {
+function parseArrowName(name: string): { key: string; type: AttributeType } | undefined {
   if (!name.startsWith(ITEM_PREFIX)) return undefined
   const at = name.lastIndexOf('@')
   return { key: name.slice(ITEM_PREFIX.length, at), type: name.slice(at + 1) as AttributeType }

@@ -47,7 +47,7 @@ function isComplete(views: TableColumnViews, picks: RowPicks): boolean {
 }
 
 /** Slots from one flag per row of the row group. */
-export function slotsOfPresent(present: Uint8Array, picks: RowPicks): Slots {
+function slotsOfPresent(present: Uint8Array, picks: RowPicks): Slots {
   const rowCount = picks.rowCount
   const slotOfRow = new Int32Array(rowCount)
   const presence = new Uint8Array((rowCount + 7) >>> 3)

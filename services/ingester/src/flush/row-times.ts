@@ -47,7 +47,7 @@ export function readRowTimes(
 }
 
 /** The two halves of each 64-bit value: element 2i is the low half, 2i + 1 the high one. */
-export function halvesOf(values: Uint8Array): Uint32Array {
+function halvesOf(values: Uint8Array): Uint32Array {
   return new Uint32Array(values.buffer, values.byteOffset, values.byteLength >>> 2)
 }
 

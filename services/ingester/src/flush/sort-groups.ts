@@ -14,7 +14,7 @@ export interface SortGroups {
 }
 
 /** `resource.service.name` of a resource where it is a string: what most queries ask for. */
-export function serviceName(group: Group): Uint8Array | undefined {
+function serviceName(group: Group): Uint8Array | undefined {
   return group.attributes.find((entry) => entry.key === 'service.name' && entry.type === 'string')
     ?.bytes
 }
