@@ -14,7 +14,7 @@ export class OutputBuffer {
   length = 0
 
   constructor(capacity = CAPACITY_MIN) {
-    this.bytes = new Uint8Array(Math.max(capacity, CAPACITY_MIN))
+    this.bytes = unfilled(Math.max(capacity, CAPACITY_MIN))
     this.view = new DataView(this.bytes.buffer)
   }
 
@@ -25,7 +25,7 @@ export class OutputBuffer {
   }
 
   #grow(needed: number): void {
-    const grown = new Uint8Array(Math.max(needed, 2 * this.bytes.length))
+    const grown = unfilled(Math.max(needed, 2 * this.bytes.length))
     grown.set(this.bytes.subarray(0, this.length))
     this.bytes = grown
     this.view = new DataView(grown.buffer)
@@ -163,4 +163,10 @@ function varintBytes(value: number): number {
   if (value < 0x4000) return 2
   if (value < 0x20_0000) return 3
   return value < 0x1000_0000 ? 4 : 5
+}
+
+/** Memory that is not cleared first: nothing behind `length` is ever read. */
+function unfilled(byteCount: number): Uint8Array<ArrayBuffer> {
+  const { buffer } = Buffer.allocUnsafeSlow(byteCount)
+  return new Uint8Array(buffer, 0, byteCount)
 }
