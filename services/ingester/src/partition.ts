@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import type { Clock } from '@tributary/common/clock'
 import { readSidecar } from '@tributary/common/commit/chunk-sidecar'
 import { CommitChain } from '@tributary/common/commit/commit-chain'
-import { AppError } from '@tributary/common/errors'
+import { AppError, toAppError } from '@tributary/common/errors'
 import { nodeFileSystem } from '@tributary/common/file-system'
 import { LIMITS } from '@tributary/common/limits'
 import type { Logger } from '@tributary/common/logger'
@@ -179,7 +179,8 @@ async function loadWindow(
         window.add(hash, appendUnixMs)
       }
     } catch (error) {
-      // without it a late retry may be stored twice: worth an alarm, never a process that can't start
+      if (toAppError(error).code === 'store_unavailable') throw error
+      // damaged or gone: a late retry may be stored twice, worth an alarm, never a process that can't start
       logger.error({ err: error, commit: record.start }, 'sidecar of chunk hashes can not be read')
     }
   }
