@@ -71,9 +71,6 @@ export class Ingester {
       frame: (offset, payload) => this.#recoverFrame(offset, payload),
       hole: (start, end, reason) => {
         this.#holes.push({ start: String(start), end: String(end), reason })
-        // what was never acknowledged is nobody's loss: a power cut takes the group it was in
-        const level = reason === 'wal_unacknowledged' ? 'info' : 'error'
-        logger[level]({ start, end, reason }, 'the log has a hole')
       },
       progress: (doneBytes, totalBytes, etaMs) => {
         metrics.recovering(doneBytes, totalBytes)

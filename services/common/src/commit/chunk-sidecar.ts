@@ -78,21 +78,24 @@ export function serializeSidecar(
   return bytes
 }
 
-/** @throws AppError commit_damaged */
-export function parseSidecar(bytes: Uint8Array): Sidecar {
+/**
+ * @param key what the bytes are called in errors
+ * @throws AppError commit_damaged
+ */
+export function parseSidecar(bytes: Uint8Array, key?: string): Sidecar {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (view.length < HEADER_BYTES || !view.subarray(0, MAGIC.length).equals(MAGIC)) {
-    throw damaged('has no header')
+    throw damaged('has no header', key)
   }
   if (view.readUInt16LE(8) !== VERSION || view.readUInt16LE(10) !== ENTRY_BYTES) {
-    throw damaged('has an unknown version')
+    throw damaged('has an unknown version', key)
   }
   const count = view.readUInt32LE(12)
-  if (view.length !== HEADER_BYTES + count * ENTRY_BYTES) throw damaged('has another length')
-  if (view.readUInt32LE(CRC_OFFSET) !== checksum(view)) throw damaged('has another checksum')
+  if (view.length !== HEADER_BYTES + count * ENTRY_BYTES) throw damaged('has another length', key)
+  if (view.readUInt32LE(CRC_OFFSET) !== checksum(view)) throw damaged('has another checksum', key)
   const start = view.readBigUInt64LE(16)
   const end = view.readBigUInt64LE(24)
-  if (start >= end || end > OFFSET_MAX) throw damaged('has no offset range')
+  if (start >= end || end > OFFSET_MAX) throw damaged('has no offset range', key)
   const chunks = Array.from({ length: count }, (_chunk, index): SidecarChunk => {
     const offset = HEADER_BYTES + index * ENTRY_BYTES
     return {
@@ -114,13 +117,14 @@ export async function readSidecar(
 ): Promise<readonly SidecarChunk[]> {
   if (record.hashes === null) return []
   const bytes = await store.get(record.hashes, { bytesMax: SIDECAR_BYTES_MAX })
-  const sidecar = parseSidecar(bytes)
+  const key = record.hashes
+  const sidecar = parseSidecar(bytes, key)
   const isOwn =
     String(sidecar.start) === record.start &&
     String(sidecar.end) === record.end &&
     sidecar.partition === record.partition &&
     sidecar.logTag === logTag(record)
-  if (!isOwn) throw damaged('belongs to another commit')
+  if (!isOwn) throw damaged('belongs to another commit', key)
   return sidecar.chunks
 }
 
@@ -128,6 +132,6 @@ function checksum(bytes: Uint8Array): number {
   return crc32(bytes.subarray(CRC_OFFSET + 4), crc32(bytes.subarray(0, CRC_OFFSET)))
 }
 
-function damaged(problem: string): AppError {
-  return new AppError('commit_damaged', `sidecar of chunk hashes ${problem}`)
+function damaged(problem: string, key: string | undefined): AppError {
+  return new AppError('commit_damaged', `sidecar of chunk hashes ${problem}`, { details: { key } })
 }

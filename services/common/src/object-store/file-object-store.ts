@@ -187,7 +187,10 @@ export class FileObjectStore implements ObjectStore {
       }
     } catch (error) {
       if (isWithoutLinks(error)) {
-        throw new AppError('store_unfit', 'file system refuses hard links', { cause: error })
+        throw new AppError('store_unfit', 'file system refuses hard links', {
+          cause: error,
+          details: { path: target },
+        })
       }
       throw this.#error(error, key)
     } finally {

@@ -23,7 +23,9 @@ export async function probeCreateOnly(store: ObjectStore): Promise<void> {
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'object_exists') throw error
     if (!Buffer.from(await store.get(key)).equals(body)) {
-      throw new AppError('store_unfit', 'a refused write changed the object')
+      throw new AppError('store_unfit', 'a refused write changed the object', {
+        details: { url: store.url, key },
+      })
     }
     return
   } finally {

@@ -167,7 +167,11 @@ async function readPart(
   let filled = 0
   while (filled < body.length) {
     const { bytesRead } = await handle.read(body, filled, body.length - filled, position + filled)
-    if (bytesRead === 0) throw new AppError('object_mismatch', 'file is shorter than promised')
+    if (bytesRead === 0) {
+      throw new AppError('object_mismatch', 'file is shorter than promised', {
+        details: { bytes: position + filled, expected: fileBytes },
+      })
+    }
     filled += bytesRead
   }
   hash.update(body)

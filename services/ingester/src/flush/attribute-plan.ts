@@ -86,13 +86,8 @@ function countItems(table: SourceTable): Map<string, Counted> {
 
 function countGroups(table: GroupTable, namespace: 'resource' | 'scope'): Map<string, Counted> {
   const counted = new Map<string, Counted>()
-  for (const group of table.groups) {
-    for (const { key, type } of group.attributes) {
-      const name = `${key}@${type}`
-      const known = counted.get(name)
-      if (known === undefined) counted.set(name, { namespace, key, type, count: 1 })
-      else known.count += 1
-    }
+  for (const { key, type, count } of table.attributes.columns) {
+    counted.set(`${key}@${type}`, { namespace, key, type, count })
   }
   return counted
 }

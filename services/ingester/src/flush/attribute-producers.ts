@@ -5,7 +5,7 @@ import type { SchemaState, WantedColumn } from '@tributary/common/schema/schema-
 import assert from 'node:assert/strict'
 import { arrowName, type AttributePlan, type TableAttribute } from './attribute-plan.ts'
 import { batchColumnProducer, type ColumnProducer } from './column-producers.ts'
-import { attributeValues, groupColumn } from './group-columns.ts'
+import { groupColumn } from './group-columns.ts'
 import { BATCH_OVERFLOW_COLUMN, groupOverflow, itemOverflow } from './overflow-column.ts'
 import { columnViews } from './source-table.ts'
 import type { TableContext } from './table-context.ts'
@@ -70,11 +70,11 @@ function attributeProducer(
 ): ColumnProducer {
   const { namespace, key, type } = attribute
   if (namespace === 'resource') {
-    const values = attributeValues(context.resources.groups, key, type)
+    const values = context.resources.attributes.valuesOf(key, type)
     return { field, produce: (rows) => groupColumn(values, rows.resourceRuns) }
   }
   if (namespace === 'scope') {
-    const values = attributeValues(context.scopes.groups, key, type)
+    const values = context.scopes.attributes.valuesOf(key, type)
     return { field, produce: (rows) => groupColumn(values, rows.scopeRuns) }
   }
   const column = arrowName(attribute)
@@ -93,7 +93,7 @@ function overflowProducers(
     overflow.filter((attribute) => attribute.namespace === namespace)
   const resource = ofNamespace('resource')
   if (resource.length > 0) {
-    const values = groupOverflow(context.resources.groups, resource)
+    const values = groupOverflow(context.resources, resource)
     producers.push({
       field: fieldOf('resource._overflow', 'any'),
       produce: (rows) => groupColumn(values, rows.resourceRuns),
@@ -101,7 +101,7 @@ function overflowProducers(
   }
   const scope = ofNamespace('scope')
   if (scope.length > 0) {
-    const values = groupOverflow(context.scopes.groups, scope)
+    const values = groupOverflow(context.scopes, scope)
     producers.push({
       field: fieldOf('scope._overflow', 'any'),
       produce: (rows) => groupColumn(values, rows.scopeRuns),

@@ -26,6 +26,11 @@ const TYPE_OF_FIELD: readonly (AttributeType | undefined)[] = [
   'bytes',
 ]
 
+/** The type of an AnyValue whose first field has this number. */
+export function typeOfField(field: number): AttributeType {
+  return TYPE_OF_FIELD[field] ?? 'any'
+}
+
 /** Reads the KeyValue message that `reader` stands on. */
 export function readAttribute(reader: MessageReader): AttributeEntry {
   let key = ''
@@ -43,7 +48,7 @@ export function readAttribute(reader: MessageReader): AttributeEntry {
 function readValue(reader: MessageReader): AttributeEntry {
   const value = reader.child()
   if (!value.next()) return { key: '', type: 'any', bytes: NO_BYTES, low: 0, high: 0 }
-  const type = TYPE_OF_FIELD[value.field] ?? 'any'
+  const type = typeOfField(value.field)
   if (type === 'any') return { key: '', type, bytes: reader.content(), low: 0, high: 0 }
   if (type === 'string' || type === 'bytes') {
     return { key: '', type, bytes: value.content(), low: 0, high: 0 }

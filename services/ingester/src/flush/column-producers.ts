@@ -17,7 +17,7 @@ import {
   leafOf,
 } from './gather.ts'
 import { gatherBytes } from './gather-bytes.ts'
-import { fieldValues, groupColumn, hashValues, type GroupRuns } from './group-columns.ts'
+import { groupColumn, hashValues, type GroupRuns } from './group-columns.ts'
 import { MessageReader } from './message-reader.ts'
 import { nestedList, numericList } from './nested-columns.ts'
 import type { RowPicks } from './row-picks.ts'
@@ -98,15 +98,15 @@ function producerOf(
     case 'series-id':
       return (rows) => seriesColumn(series!, rows)
     case 'resource-hash': {
-      const values = hashValues(context.resources.groups)
+      const values = hashValues(context.resources)
       return (rows) => groupColumn(values, rows.resourceRuns)
     }
     case 'resource': {
-      const values = fieldValues(context.resources.groups, source.field)
+      const values = context.resources.fields[source.field]
       return (rows) => groupColumn(values, rows.resourceRuns)
     }
     case 'scope': {
-      const values = fieldValues(context.scopes.groups, source.field)
+      const values = context.scopes.fields[source.field]
       return (rows) => groupColumn(values, rows.scopeRuns)
     }
     default: {

@@ -2,20 +2,17 @@
  * Columns that a row takes from its resource or scope, written as runs over the file's order.
  */
 import type { LeafColumn } from '@tributary/common/parquet/column-values'
-import type { AttributeType } from '@tributary/common/schema/column-name'
-import { anyValueToJson } from '@tributary/common/otlp/typed-json'
-import type { AttributeEntry } from './attribute-value.ts'
-import type { Group, GroupTable } from './group-table.ts'
-import type { GroupField } from './table-columns.ts'
+import { DictionaryUnion } from './dictionary-union.ts'
+import type { GroupValues } from './group-attributes.ts'
+import type { GroupTable } from './group-table.ts'
 
 /** Runs of equal groups over the rows of a row group. */
 export interface GroupRuns {
   readonly runLengths: Int32Array
   readonly runGroups: Int32Array
+  /** Groups of the table. */
+  readonly groupCount: number
 }
-
-/** A dictionary entry for each group, in the layout of ValueDictionary; undefined is null. */
-export type GroupValues = readonly (Uint8Array | undefined)[]
 
 /** Finds the runs of groups in order[start, end). */
 export function findGroupRuns(
@@ -24,125 +21,70 @@ export function findGroupRuns(
   start: number,
   end: number,
 ): GroupRuns {
+  const { groupOfRow } = table
   const lengths = new Int32Array(end - start)
   const groups = new Int32Array(end - start)
   let runs = 0
   let previous = -1
   for (let index = start; index < end; index++) {
-    const group = table.groupOfRow[order[index]!]!
+    const group = groupOfRow[order[index]!]!
     if (group !== previous) {
       groups[runs++] = group
       previous = group
     }
     lengths[runs - 1]! += 1
   }
-  return { runLengths: lengths.slice(0, runs), runGroups: groups.slice(0, runs) }
-}
-
-/** The column of an attribute; the data rules leave at most one entry per key. */
-export function attributeValues(
-  groups: readonly Group[],
-  key: string,
-  type: AttributeType,
-): GroupValues {
-  return groups.map((group) => {
-    const entry = group.attributes.find((each) => each.key === key && each.type === type)
-    return entry && entryBytes(entry)
-  })
-}
-
-function entryBytes(entry: AttributeEntry): Uint8Array {
-  switch (entry.type) {
-    case 'string':
-    case 'bytes':
-      return entry.bytes
-    case 'any':
-      return anyValueToJson(entry.bytes)
-    case 'bool':
-      return Uint8Array.of(entry.low)
-    case 'int':
-    case 'double':
-      return int64Bytes(entry.low, entry.high)
+  return {
+    runLengths: lengths.slice(0, runs),
+    runGroups: groups.slice(0, runs),
+    groupCount: table.count,
   }
 }
 
-function int64Bytes(low: number, high: number): Uint8Array {
-  return new Uint8Array(Int32Array.of(low, high).buffer)
-}
-
-/** The column of a field that every resource or scope has; its proto3 default is null. */
-export function fieldValues(groups: readonly Group[], field: GroupField): GroupValues {
-  return groups.map((group) => {
-    if (field === 'dropped_attributes_count') {
-      const count = group.droppedAttributesCount
-      return count === 0 ? undefined : int64Bytes(count, 0)
-    }
-    const bytes = fieldBytes(group, field)
-    return bytes.length === 0 ? undefined : bytes
-  })
-}
-
-function fieldBytes(
-  group: Group,
-  field: Exclude<GroupField, 'dropped_attributes_count'>,
-): Uint8Array {
-  switch (field) {
-    case 'schema_url':
-      return group.schemaUrl
-    case 'entity_refs':
-      return group.entityRefs
-    case 'name':
-      return group.name
-    case 'version':
-      return group.version
+/** The hash of each group. */
+export function hashValues({ count, hashLow, hashHigh }: GroupTable): GroupValues {
+  const union = new DictionaryUnion()
+  const groups = new Int32Array(count)
+  const ids = new Int32Array(count)
+  const halves = new Int32Array(2)
+  const bytes = new Uint8Array(halves.buffer)
+  for (let group = 0; group < count; group++) {
+    halves[0] = hashLow[group]!
+    halves[1] = hashHigh[group]!
+    groups[group] = group
+    ids[group] = union.add(bytes, 0, 8)
   }
+  return { groups, ids, dictionary: union.finish() }
 }
 
-/** The hash of each row's resource. */
-export function hashValues(groups: readonly Group[]): GroupValues {
-  return groups.map((group) => int64Bytes(group.hashLow, group.hashHigh))
-}
-
-/** Lays the values of groups out over the runs of a row group. */
-export function groupColumn(ofGroup: GroupValues, runs: GroupRuns): LeafColumn {
-  const idOfValue = new Map<string, number>()
-  const entries: Uint8Array[] = []
-  const idOfGroup = new Map<number, number>()
+/** Lays the values of groups out over the runs of a row group; neighbours of one value are a run. */
+export function groupColumn(values: GroupValues, runs: GroupRuns): LeafColumn {
+  const idOfGroup = new Int32Array(runs.groupCount).fill(-1)
+  for (let index = 0; index < values.groups.length; index++) {
+    idOfGroup[values.groups[index]!] = values.ids[index]!
+  }
+  const runLengths = new Int32Array(runs.runGroups.length)
   const runIds = new Int32Array(runs.runGroups.length)
+  let length = 0
   let count = 0
-  for (let run = 0; run < runIds.length; run++) {
-    const group = runs.runGroups[run]!
-    let id = idOfGroup.get(group)
-    if (id === undefined) {
-      id = entryId(ofGroup[group], idOfValue, entries)
-      idOfGroup.set(group, id)
+  let previous = -2
+  for (let run = 0; run < runs.runGroups.length; run++) {
+    const id = idOfGroup[runs.runGroups[run]!]!
+    const rows = runs.runLengths[run]!
+    if (id >= 0) count += rows
+    if (id !== previous) {
+      runIds[length++] = id
+      previous = id
     }
-    runIds[run] = id
-    if (id >= 0) count += runs.runLengths[run]!
+    runLengths[length - 1]! += rows
   }
-  const offsets = new Int32Array(entries.length + 1)
-  for (let id = 0; id < entries.length; id++) offsets[id + 1] = offsets[id]! + entries[id]!.length
   return {
     values: {
       kind: 'runs',
-      runLengths: runs.runLengths,
-      runIds,
-      dictionary: { data: Buffer.concat(entries), offsets },
+      runLengths: runLengths.subarray(0, length),
+      runIds: runIds.subarray(0, length),
+      dictionary: values.dictionary,
     },
     count,
   }
-}
-
-function entryId(
-  value: Uint8Array | undefined,
-  idOfValue: Map<string, number>,
-  entries: Uint8Array[],
-): number {
-  if (value === undefined) return -1
-  const key = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1')
-  const known = idOfValue.get(key)
-  if (known !== undefined) return known
-  idOfValue.set(key, entries.length)
-  entries.push(value)
-  return entries.length - 1
 }

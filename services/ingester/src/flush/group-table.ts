@@ -2,31 +2,25 @@
  * The distinct resources (or scopes) of a table. They are parsed once each, however many rows they
  * have, and their columns are written as runs over the sorted rows, never row by row.
  */
-import { hash } from 'node:crypto'
-import type { AttributeEntry } from './attribute-value.ts'
-import { readAttribute } from './attribute-value.ts'
+import { hashBytes, hashSecond, mix } from './content-hash.ts'
+import { DictionaryUnion } from './dictionary-union.ts'
+import { GroupAttributes, type GroupValues } from './group-attributes.ts'
+import { IntList } from './int-list.ts'
 import { MessageReader } from './message-reader.ts'
 import { columnViews, type SourceTable } from './source-table.ts'
+import type { GroupField } from './table-columns.ts'
 import { uniteAll } from './united-dictionary.ts'
 
-export interface Group {
-  readonly attributes: readonly AttributeEntry[]
-  readonly droppedAttributesCount: number
-  readonly schemaUrl: Uint8Array
-  /** Scopes only. */
-  readonly name: Uint8Array
-  readonly version: Uint8Array
-  /** Resources only: OTLP/JSON text of the entity references, empty when none were sent. */
-  readonly entityRefs: Uint8Array
-  /** Fixed 64-bit hash of the content, whatever the order of its attributes. */
-  readonly hashLow: number
-  readonly hashHigh: number
-}
-
 export interface GroupTable {
-  readonly groups: readonly Group[]
+  readonly count: number
   /** Group of each position of the table. */
   readonly groupOfRow: Int32Array
+  readonly attributes: GroupAttributes
+  /** What a resource or a scope says besides attributes; what only the other kind has is empty. */
+  readonly fields: Readonly<Record<GroupField, GroupValues>>
+  /** Fixed 64-bit hash of a group's content, whatever the order of its attributes. */
+  readonly hashLow: Int32Array
+  readonly hashHigh: Int32Array
 }
 
 export type GroupKind = 'resource' | 'scope'
@@ -36,14 +30,13 @@ export function buildGroupTable(table: SourceTable, kind: GroupKind): GroupTable
   const groupOfRow = new Int32Array(table.rowCount)
   const views = columnViews(table, kind)
   if (views === undefined) {
-    return { groups: [parseGroup(new Uint8Array(0), kind)], groupOfRow }
+    const builder = new GroupTableBuilder(new Uint8Array(0), 1, kind)
+    builder.add(0, 0)
+    return builder.finish(groupOfRow)
   }
   const united = uniteAll(views)
-  const groups: Group[] = []
-  for (let id = 0; id < united.count; id++) {
-    const bytes = united.data.subarray(united.offsets[id], united.offsets[id + 1])
-    groups.push(parseGroup(bytes, kind))
-  }
+  const builder = new GroupTableBuilder(united.data, united.count, kind)
+  for (let id = 0; id < united.count; id++) builder.add(united.offsets[id]!, united.offsets[id + 1]!)
   table.batches.forEach((batch, index) => {
     const { indices } = views[index]!
     const remap = united.remaps[index]!
@@ -51,88 +44,165 @@ export function buildGroupTable(table: SourceTable, kind: GroupKind): GroupTable
       groupOfRow[batch.rowBase + row] = remap[indices === undefined ? row : indices[row]!]!
     }
   })
-  return { groups, groupOfRow }
+  return builder.finish(groupOfRow)
 }
 
-const EMPTY = new Uint8Array(0)
+/** Values of a field by group. */
+class FieldValues {
+  readonly #groups = new IntList()
+  readonly #ids = new IntList()
+  readonly #union = new DictionaryUnion()
 
-/** Mutable while its message is read. */
-interface GroupParts {
-  attributes: AttributeEntry[]
-  droppedAttributesCount: number
-  schemaUrl: Uint8Array
-  name: Uint8Array
-  version: Uint8Array
-  entityRefs: object[]
-  /** Content that the hash covers, a line per field; attributes sorted. */
-  hashed: string[]
-}
-
-function parseGroup(bytes: Uint8Array, kind: GroupKind): Group {
-  const parts: GroupParts = {
-    attributes: [],
-    droppedAttributesCount: 0,
-    schemaUrl: EMPTY,
-    name: EMPTY,
-    version: EMPTY,
-    entityRefs: [],
-    hashed: [],
+  /** A value that equals proto3's default is no value. */
+  add(group: number, bytes: Uint8Array, start: number, end: number): void {
+    if (start === end) return
+    this.#groups.push(group)
+    this.#ids.push(this.#union.add(bytes, start, end))
   }
-  const outer = new MessageReader(bytes)
-  while (outer.next()) {
-    if (outer.field === 1) {
-      if (kind === 'resource') readResource(outer.child(), parts)
-      else readScope(outer.child(), parts)
-    } else if (outer.field === 3) {
-      parts.schemaUrl = outer.content()
-      parts.hashed.push(`schema_url ${textOf(outer)}`)
-    }
-  }
-  const digest = hash('sha256', parts.hashed.sort().join('\n'), 'buffer')
-  const { hashed: _, entityRefs, ...rest } = parts
-  return {
-    ...rest,
-    entityRefs: entityRefs.length === 0 ? EMPTY : Buffer.from(JSON.stringify(entityRefs)),
-    hashLow: digest.readInt32LE(0),
-    hashHigh: digest.readInt32LE(4),
-  }
-}
 
-function textOf(reader: MessageReader): string {
-  return Buffer.from(reader.content()).toString('hex')
-}
-
-function readResource(reader: MessageReader, parts: GroupParts): void {
-  while (reader.next()) {
-    if (reader.field === 1) {
-      parts.attributes.push(readAttribute(reader))
-      parts.hashed.push(`attribute ${textOf(reader)}`)
-    } else if (reader.field === 2) {
-      parts.droppedAttributesCount = reader.low
-      parts.hashed.push(`dropped ${String(reader.low)}`)
-    } else if (reader.field === 3) {
-      parts.entityRefs.push(readEntityRef(reader.child()))
-      parts.hashed.push(`entity ${textOf(reader)}`)
+  finish(): GroupValues {
+    return {
+      groups: this.#groups.values.subarray(0, this.#groups.length),
+      ids: this.#ids.values.subarray(0, this.#ids.length),
+      dictionary: this.#union.finish(),
     }
   }
 }
 
-function readScope(reader: MessageReader, parts: GroupParts): void {
-  while (reader.next()) {
-    if (reader.field === 1) {
-      parts.name = reader.content()
-      parts.hashed.push(`name ${textOf(reader)}`)
-    } else if (reader.field === 2) {
-      parts.version = reader.content()
-      parts.hashed.push(`version ${textOf(reader)}`)
-    } else if (reader.field === 3) {
-      parts.attributes.push(readAttribute(reader))
-      parts.hashed.push(`attribute ${textOf(reader)}`)
-    } else if (reader.field === 4) {
-      parts.droppedAttributesCount = reader.low
-      parts.hashed.push(`dropped ${String(reader.low)}`)
+/** Seeds of the parts of a group in its hash. */
+const HASH_SEED = {
+  attribute: 0x2f0b4c47,
+  schema_url: 0x3c6ef372,
+  name: 0x165667b1,
+  version: 0x27d4eb2f,
+  entity_refs: 0x61c88647,
+  dropped_attributes_count: 0x4cf5ad43,
+} as const
+
+class GroupTableBuilder {
+  readonly #bytes: Uint8Array
+  readonly #kind: GroupKind
+  readonly #attributes: GroupAttributes
+  readonly #fields: Readonly<Record<GroupField, FieldValues>> = {
+    schema_url: new FieldValues(),
+    dropped_attributes_count: new FieldValues(),
+    entity_refs: new FieldValues(),
+    name: new FieldValues(),
+    version: new FieldValues(),
+  }
+  readonly #hashLow: Int32Array
+  readonly #hashHigh: Int32Array
+  /** Lanes of every attribute entry's contribution. */
+  readonly #entryLow = new IntList()
+  readonly #entryHigh = new IntList()
+  #group = 0
+
+  constructor(bytes: Uint8Array, count: number, kind: GroupKind) {
+    this.#bytes = bytes
+    this.#kind = kind
+    this.#attributes = new GroupAttributes(bytes)
+    this.#hashLow = new Int32Array(count)
+    this.#hashHigh = new Int32Array(count)
+  }
+
+  /** Adds the group of the message in [start, end). */
+  add(start: number, end: number): void {
+    const group = this.#group++
+    const outer = new MessageReader(this.#bytes, start, end)
+    while (outer.next()) {
+      if (outer.field === 1) {
+        if (this.#kind === 'resource') this.#readResource(group, outer.child())
+        else this.#readScope(group, outer.child())
+      } else if (outer.field === 3) this.#addField(group, 'schema_url', outer)
+    }
+    this.#attributes.endGroup()
+    const low = this.#hashLow[group]!
+    const high = this.#hashHigh[group]!
+    this.#hashLow[group] = mix(low, high)
+    this.#hashHigh[group] = mix(high ^ 0x27d4eb2f, low)
+  }
+
+  finish(groupOfRow: Int32Array): GroupTable {
+    const { schema_url, dropped_attributes_count, entity_refs, name, version } = this.#fields
+    return {
+      count: this.#hashLow.length,
+      groupOfRow,
+      attributes: this.#attributes,
+      fields: {
+        schema_url: schema_url.finish(),
+        dropped_attributes_count: dropped_attributes_count.finish(),
+        entity_refs: entity_refs.finish(),
+        name: name.finish(),
+        version: version.finish(),
+      },
+      hashLow: this.#hashLow,
+      hashHigh: this.#hashHigh,
     }
   }
+
+  #readResource(group: number, reader: MessageReader): void {
+    const entityRefs: object[] = []
+    while (reader.next()) {
+      if (reader.field === 1) this.#addAttribute(group, reader)
+      else if (reader.field === 2) this.#addDropped(group, reader.low)
+      else if (reader.field === 3) {
+        entityRefs.push(readEntityRef(reader.child()))
+        this.#hash(group, HASH_SEED.entity_refs, reader.start, reader.end)
+      }
+    }
+    if (entityRefs.length === 0) return
+    const json = Buffer.from(JSON.stringify(entityRefs))
+    this.#fields.entity_refs.add(group, json, 0, json.length)
+  }
+
+  #readScope(group: number, reader: MessageReader): void {
+    while (reader.next()) {
+      if (reader.field === 1) this.#addField(group, 'name', reader)
+      else if (reader.field === 2) this.#addField(group, 'version', reader)
+      else if (reader.field === 3) this.#addAttribute(group, reader)
+      else if (reader.field === 4) this.#addDropped(group, reader.low)
+    }
+  }
+
+  #addAttribute(group: number, { start, end }: MessageReader): void {
+    const entry = this.#attributes.add(start, end)
+    if (entry === this.#entryLow.length) {
+      this.#entryLow.push(lowLane(HASH_SEED.attribute, this.#bytes, start, end))
+      this.#entryHigh.push(highLane(HASH_SEED.attribute, this.#bytes, start, end))
+    }
+    this.#contribute(group, this.#entryLow.values[entry]!, this.#entryHigh.values[entry]!)
+  }
+
+  #addDropped(group: number, count: number): void {
+    if (count === 0) return
+    const seed = HASH_SEED.dropped_attributes_count
+    this.#contribute(group, mix(count ^ seed, 0), mix(0, mix(count, seed)))
+    const bytes = new Uint8Array(Int32Array.of(count, 0).buffer)
+    this.#fields.dropped_attributes_count.add(group, bytes, 0, bytes.length)
+  }
+
+  #addField(group: number, field: 'schema_url' | 'name' | 'version', reader: MessageReader): void {
+    this.#fields[field].add(group, this.#bytes, reader.start, reader.end)
+    this.#hash(group, HASH_SEED[field], reader.start, reader.end)
+  }
+
+  #hash(group: number, seed: number, start: number, end: number): void {
+    const low = lowLane(seed, this.#bytes, start, end)
+    this.#contribute(group, low, highLane(seed, this.#bytes, start, end))
+  }
+
+  #contribute(group: number, low: number, high: number): void {
+    this.#hashLow[group] = (this.#hashLow[group]! + low) | 0
+    this.#hashHigh[group] = (this.#hashHigh[group]! + high) | 0
+  }
+}
+
+function lowLane(seed: number, bytes: Uint8Array, start: number, end: number): number {
+  return mix(hashBytes(bytes, start, end) ^ seed, end - start)
+}
+
+function highLane(seed: number, bytes: Uint8Array, start: number, end: number): number {
+  return mix(hashSecond(bytes, start, end), seed)
 }
 
 /** An EntityRef under the member names of OTLP/JSON; members that were not sent are left out. */

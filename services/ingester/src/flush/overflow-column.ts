@@ -10,8 +10,10 @@ import { arrowName, type TableAttribute } from './attribute-plan.ts'
 import type { AttributeEntry } from './attribute-value.ts'
 import { findSlots } from './gather.ts'
 import { forEachView } from './gather-bytes.ts'
-import type { Group } from './group-table.ts'
-import type { GroupValues } from './group-columns.ts'
+import { DictionaryUnion } from './dictionary-union.ts'
+import type { GroupTable } from './group-table.ts'
+import type { GroupValues } from './group-attributes.ts'
+import { IntList } from './int-list.ts'
 import { MessageReader } from './message-reader.ts'
 import type { RowPicks } from './row-picks.ts'
 import { columnViews, type SourceTable } from './source-table.ts'
@@ -71,16 +73,25 @@ function addBatchOverflow(
 
 /** The overflow of resource or scope attributes, an entry per group. */
 export function groupOverflow(
-  groups: readonly Group[],
+  table: GroupTable,
   overflow: readonly TableAttribute[],
 ): GroupValues {
   const names = new Set(overflow.map(({ key, type }) => `${key}@${type}`))
-  return groups.map((group) => {
-    const entries = group.attributes
-      .filter(({ key, type }) => names.has(`${key}@${type}`))
-      .map((entry) => keyValue(entry.key, anyValue(entry)))
-    return entries.length === 0 ? undefined : keyValuesToJson(entries)
-  })
+  const union = new DictionaryUnion()
+  const groups = new IntList()
+  const ids = new IntList()
+  for (let group = 0; group < table.count; group++) {
+    const messages = table.attributes.messagesOf(group, names)
+    if (messages.length === 0) continue
+    const json = keyValuesToJson(messages)
+    groups.push(group)
+    ids.push(union.add(json, 0, json.length))
+  }
+  return {
+    groups: groups.values.subarray(0, groups.length),
+    ids: ids.values.subarray(0, ids.length),
+    dictionary: union.finish(),
+  }
 }
 
 function anyValueOf(view: ColumnView, type: AttributeType, row: number): Uint8Array {

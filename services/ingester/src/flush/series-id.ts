@@ -6,7 +6,8 @@
  * once, not once per point. The sum of two 32-bit lanes is then mixed with the rest.
  */
 import type { ColumnView } from '@tributary/common/columnar/batch-view'
-import { hashBytes, type UnitedDictionary } from './united-dictionary.ts'
+import { hashBytes, hashSecond, hashText, mix } from './content-hash.ts'
+import type { UnitedDictionary } from './united-dictionary.ts'
 import type { SourceTable, TableColumnViews } from './source-table.ts'
 import type { GroupTable } from './group-table.ts'
 import { int32Of } from './gather.ts'
@@ -81,31 +82,6 @@ function hashEntries(united: UnitedDictionary, seed: number): Int32Array {
   return hashes
 }
 
-/** A second lane that shares no state with FNV: multiply and rotate per byte. */
-function hashSecond(bytes: Uint8Array, start: number, end: number): number {
-  let hash = 0x1b873593
-  for (let index = start; index < end; index++) {
-    hash = Math.imul(hash + bytes[index]!, 0x9e3779b1 | 0)
-    hash = (hash << 13) | (hash >>> 19)
-  }
-  return hash
-}
-
-function hashText(text: string): number {
-  const bytes = Buffer.from(text)
-  return hashBytes(bytes, 0, bytes.length)
-}
-
-/** Murmur3's finalizer over two words. */
-function mix(first: number, second: number): number {
-  let hash = first ^ Math.imul(second, 0x85ebca6b)
-  hash ^= hash >>> 16
-  hash = Math.imul(hash, 0x85ebca6b)
-  hash ^= hash >>> 13
-  hash = Math.imul(hash, 0xc2b2ae35)
-  return hash ^ (hash >>> 16)
-}
-
 function addDictionary(
   view: ColumnView,
   remap: Int32Array,
@@ -175,10 +151,13 @@ function addEntry(entry: AttributeEntry, row: number, low: Int32Array, high: Int
 }
 
 function addGroups(groups: GroupTable, low: Int32Array, high: Int32Array, seed: number): void {
-  const lowOf = Int32Array.from(groups.groups, (group) => mix(group.hashLow ^ seed, group.hashHigh))
-  const highOf = Int32Array.from(groups.groups, (group) =>
-    mix(group.hashHigh, group.hashLow ^ seed),
-  )
+  const { count, hashLow, hashHigh } = groups
+  const lowOf = new Int32Array(count)
+  const highOf = new Int32Array(count)
+  for (let group = 0; group < count; group++) {
+    lowOf[group] = mix(hashLow[group]! ^ seed, hashHigh[group]!)
+    highOf[group] = mix(hashHigh[group]!, hashLow[group]! ^ seed)
+  }
   const { groupOfRow } = groups
   for (let row = 0; row < low.length; row++) {
     low[row] = (low[row]! + lowOf[groupOfRow[row]!]!) | 0

@@ -3,7 +3,9 @@
  * metrics. Equal sort keys share a rank, so that rows of both interleave by time and the file's
  * `sorting_columns` stay true.
  */
-import type { Group, GroupTable } from './group-table.ts'
+import type { ValueDictionary } from '@tributary/common/parquet/column-values'
+import type { GroupTable } from './group-table.ts'
+import { rankByKeys } from './radix-rank.ts'
 import type { SeriesIds } from './series-id.ts'
 import type { UnitedDictionary } from './united-dictionary.ts'
 
@@ -13,53 +15,44 @@ export interface SortGroups {
   readonly rankCount: number
 }
 
-/** `resource.service.name` of a resource where it is a string: what most queries ask for. */
-function serviceName(group: Group): Uint8Array | undefined {
-  return group.attributes.find((entry) => entry.key === 'service.name' && entry.type === 'string')
-    ?.bytes
+/** Dictionary entries by rank: unsigned byte order, as Parquet compares strings. */
+function rankEntries({ data, offsets }: ValueDictionary): Int32Array {
+  const count = offsets.length - 1
+  const bytes = Array.from({ length: count }, (_, id) => data.subarray(offsets[id], offsets[id + 1]))
+  const sorted = Int32Array.from({ length: count }, (_, id) => id)
+  sorted.sort((left, right) => Buffer.compare(bytes[left]!, bytes[right]!))
+  const ranks = new Int32Array(count)
+  for (let rank = 0; rank < count; rank++) ranks[sorted[rank]!] = rank
+  return ranks
 }
 
-/** Null first, then unsigned byte order, as Parquet compares strings. */
-function compareBytes(left: Uint8Array | undefined, right: Uint8Array | undefined): number {
-  if (left === undefined || right === undefined) {
-    return (left === undefined ? 0 : 1) - (right === undefined ? 0 : 1)
+/**
+ * Ranks of the resources by `service.name` where it is a string, which most queries ask for: 0
+ * where there is none.
+ */
+function serviceRanks({ attributes, count }: GroupTable, byService: boolean): Uint32Array {
+  const rankOfGroup = new Uint32Array(count)
+  if (!byService) return rankOfGroup
+  const { groups, ids, dictionary } = attributes.valuesOf('service.name', 'string')
+  const ranks = rankEntries(dictionary)
+  for (let index = 0; index < groups.length; index++) {
+    rankOfGroup[groups[index]!] = ranks[ids[index]!]! + 1
   }
-  return Buffer.compare(left, right)
+  return rankOfGroup
 }
 
-/** Order of signed 64-bit integers in halves. */
-function compareInt64(leftHigh: number, leftLow: number, rightHigh: number, rightLow: number) {
-  return leftHigh - rightHigh || (leftLow >>> 0) - (rightLow >>> 0)
-}
-
-/** Ranks 0, 1, 2... of items in comparator order; items that compare equal share one. */
-function rankItems(
-  count: number,
-  compare: (left: number, right: number) => number,
-): { rankOf: Int32Array; rankCount: number } {
-  const sorted = Int32Array.from({ length: count }, (_, index) => index)
-  sorted.sort(compare)
-  const rankOf = new Int32Array(count)
-  let rank = -1
-  for (let index = 0; index < count; index++) {
-    if (index === 0 || compare(sorted[index - 1]!, sorted[index]!) !== 0) rank++
-    rankOf[sorted[index]!] = rank
-  }
-  return { rankOf, rankCount: rank + 1 }
+/** Signed high halves so that they rise as unsigned numbers do. */
+function unsigned(high: Int32Array): Uint32Array {
+  const keys = new Uint32Array(high.length)
+  for (let index = 0; index < high.length; index++) keys[index] = high[index]! ^ 0x80000000
+  return keys
 }
 
 /** Logs and spans: by service name (unless it has no column of its own), then resource hash. */
 export function resourceSortGroups(resources: GroupTable, byService: boolean): SortGroups {
-  const { groups, groupOfRow } = resources
-  const services = groups.map((group) => (byService ? serviceName(group) : undefined))
-  const { rankOf, rankCount } = rankItems(groups.length, (left, right) => {
-    const a = groups[left]!
-    const b = groups[right]!
-    return (
-      compareBytes(services[left], services[right]) ||
-      compareInt64(a.hashHigh, a.hashLow, b.hashHigh, b.hashLow)
-    )
-  })
+  const { count, groupOfRow, hashLow, hashHigh } = resources
+  const keys = [serviceRanks(resources, byService), unsigned(hashHigh), new Uint32Array(hashLow)]
+  const { rankOf, rankCount } = rankByKeys(count, keys)
   return { groupOfRow, rankOfGroup: rankOf, rankCount }
 }
 
@@ -71,37 +64,22 @@ export function seriesSortGroups(
   nameOfRow: Int32Array,
   series: SeriesIds,
 ): SortGroups {
-  const services = resources.groups.map((group) => (byService ? serviceName(group) : undefined))
-  const serviceRanks = rankItems(services.length, (left, right) =>
-    compareBytes(services[left], services[right]),
-  ).rankOf
-  const nameRanks = metricNames && rankNames(metricNames)
+  const serviceRankOfGroup = serviceRanks(resources, byService)
+  const nameRanks = metricNames && rankEntries(metricNames)
   const rowCount = nameOfRow.length
   const nameRankOfRow = new Int32Array(rowCount)
   const serviceRankOfRow = new Int32Array(rowCount)
   for (let row = 0; row < rowCount; row++) {
     const name = nameOfRow[row]!
-    nameRankOfRow[row] = nameRanks === undefined || name < 0 ? -1 : nameRanks[name]!
-    serviceRankOfRow[row] = serviceRanks[resources.groupOfRow[row]!]!
+    nameRankOfRow[row] = nameRanks === undefined || name < 0 ? 0 : nameRanks[name]! + 1
+    serviceRankOfRow[row] = serviceRankOfGroup[resources.groupOfRow[row]!]!
   }
   const { groupOfRow, firstRows } = groupSeries(series, nameRankOfRow, serviceRankOfRow)
-  const { rankOf, rankCount } = rankItems(firstRows.length, (left, right) => {
-    const a = firstRows[left]!
-    const b = firstRows[right]!
-    return (
-      nameRankOfRow[a]! - nameRankOfRow[b]! ||
-      serviceRankOfRow[a]! - serviceRankOfRow[b]! ||
-      compareInt64(series.high[a]!, series.low[a]!, series.high[b]!, series.low[b]!)
-    )
-  })
-  return { groupOfRow, rankOfGroup: rankOf, rankCount }
-}
-
-function rankNames(names: UnitedDictionary): Int32Array {
-  const bytes = Array.from({ length: names.count }, (_, id) =>
-    names.data.subarray(names.offsets[id], names.offsets[id + 1]),
+  const keys = [nameRankOfRow, serviceRankOfRow, unsigned(series.high), series.low].map((values) =>
+    Uint32Array.from(firstRows, (row) => values[row]!),
   )
-  return rankItems(names.count, (left, right) => Buffer.compare(bytes[left]!, bytes[right]!)).rankOf
+  const { rankOf, rankCount } = rankByKeys(firstRows.length, keys)
+  return { groupOfRow, rankOfGroup: rankOf, rankCount }
 }
 
 /** Numbers the distinct (series id, name, service) of the rows by open addressing. */

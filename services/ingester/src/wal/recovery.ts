@@ -243,6 +243,7 @@ export class Recovery {
   async #addHole(start: bigint, end: bigint, reason: HoleReason): Promise<void> {
     this.#holes.push({ start, end, reason })
     const details = { start: start.toString(), end: end.toString(), reason }
+    // what was never acknowledged is nobody's loss: a power cut takes the group it was in
     if (reason === 'wal_unacknowledged') this.#context.logger.info(details, 'wal hole')
     else this.#context.logger.error(details, 'wal hole: acknowledged rows are lost')
     await this.#visitor.hole(start, end, reason)
