@@ -68,19 +68,19 @@ export const receiveSettings = {
     default: 30 * SECOND_MS,
     min: 100,
     max: HOUR_MS,
-    sentence: 'A request must be read and acknowledged within this time.',
+    sentence: 'A received request must be stored within this time; past it: retry later.',
   }),
   connectionAgeMaxMs: duration({
     default: 30 * MINUTE_MS,
     min: SECOND_MS,
     max: 7 * DAY_MS,
-    sentence: 'gRPC connections are asked to reconnect at this age, so that load spreads.',
+    sentence: 'Connections are asked to reconnect at about this age, so that load spreads.',
   }),
   connectionsMax: integer({
     default: 20_000,
     min: 1,
     max: 1_000_000,
-    sentence: 'Open connections per port; more are refused.',
+    sentence: 'Open connections per port; past it the one idle for longest is closed.',
   }),
   tenantsMax: integer({
     default: LIMITS.tenantsMax,
