@@ -1,6 +1,6 @@
 /** Unmodified clients of OpenTelemetry against a real process: what they sent stands in the files, once. */
 import assert from 'node:assert/strict'
-import { appendFile, mkdtemp, rename, rm } from 'node:fs/promises'
+import { appendFile, mkdtemp, rename, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -18,6 +18,8 @@ const COMPRESSIONS = ['gzip', 'none'] as const
 const SIGNALS = ['logs', 'spans', 'metrics'] as const
 const TAILED_LINES = 1000
 const ROTATE_EVERY = 300
+/** 10 ms each. */
+const OPENED_TRIES_MAX = 3000
 
 void describe('clients', () => {
   let dataDir: string
@@ -98,19 +100,31 @@ void describe('clients', () => {
 /** Writes a log as a program does, half lines too, and rotates it as logrotate does, under the tailer. */
 async function tailRotatedFile(grpcPort: number, path: string): Promise<void> {
   const tailer = runPythonClient('python-tailer', path, `http://127.0.0.1:${String(grpcPort)}`)
+  let files = 1
+  await appendFile(path, '')
   for (let index = 0; index < TAILED_LINES; index++) {
     const line = lineOf(index)
     await appendFile(path, line.slice(0, 5))
     if (index % 50 === 0) await sleep(20)
     await appendFile(path, `${line.slice(5)}\n`)
     if (index % ROTATE_EVERY === ROTATE_EVERY - 1) {
+      await untilOpened(path, files++)
       await rename(path, `${path}.${String(index)}`)
       await appendFile(path, '')
-      await sleep(200)
     }
   }
   await appendFile(path, 'END\n')
   await tailer
+}
+
+/** Log rotation keeps the old file until its reader has it; here that is when the tailer opened it. */
+async function untilOpened(path: string, files: number): Promise<void> {
+  for (let tries = 0; tries < OPENED_TRIES_MAX; tries++) {
+    const opened = await stat(`${path}.opened`).catch(() => undefined)
+    if (opened !== undefined && opened.size >= files) return
+    await sleep(10)
+  }
+  throw new Error('the tailer does not open the file')
 }
 
 function lineOf(index: number): string {

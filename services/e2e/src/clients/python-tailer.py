@@ -1,6 +1,8 @@
 """Tails a log file into OTLP with the SDK for Python: follows it through rotation, ends at END.
 
 python-tailer.py PATH GRPC_ENDPOINT
+
+Appends a byte to PATH.opened for each file that it opened: who rotates twice before loses lines.
 """
 
 import os
@@ -19,7 +21,9 @@ path, endpoint = sys.argv[1:]
 def lines():
     """Whole lines in order; a file that was renamed is read to its end before the new one."""
     while True:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8") as file, open(path + ".opened", "a") as opened:
+            opened.write("+")
+            opened.flush()
             part = ""
             while True:
                 part += file.readline()
