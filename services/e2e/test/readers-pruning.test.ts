@@ -11,7 +11,7 @@ import { Signal } from '@tributary/common/signal'
 import { exportRequest } from '@tributary/common/testing/otlp-messages'
 import { runPython } from '@tributary/common/testing/python'
 import { envelopeOf, flush } from '../src/fidelity/round-trip.ts'
-import { readIndexes } from '../src/readers/page-indexes.ts'
+import { readIndexes, type FileIndexes } from '../src/readers/page-indexes.ts'
 import { microsBetween, prune, textEquals, type Pruned } from '../src/readers/row-pruning.ts'
 
 const ROWS = 120_000
@@ -111,13 +111,24 @@ print(con.execute('select count(*) from read_parquet(?) where ' + sys.argv[2], [
 }
 
 /** The pages that were skipped by their indexes have no other rows than the indexes say. */
-function assertTrue(path: string, { exact, indexes }: ReturnType<typeof readIndexes>): void {
-  const claims = [{ path, rowGroupRowsMax: ROW_GROUP_ROWS_MAX, exact, indexes }]
-  const answer = runPython(readFileSync(CHECK, 'utf8'), [], Buffer.from(JSON.stringify(claims)))
-  const { problems, checked } = JSON.parse(answer) as {
-    problems: string[]
-    checked: { pages: number; chunks: number }
-  }
+function assertTrue(path: string, { exact, indexes }: FileIndexes): void {
+  const { problems, checked } = check(path, { exact, indexes })
   assert.deepEqual(problems.slice(0, 10), [])
   assert.ok(checked.pages > checked.chunks, 'chunks have several pages')
+  // and the check itself sees an index that is wrong: the bounds of another page
+  const shifted = indexes.map((group) =>
+    group.map((index) => index && { ...index, mins: [...index.mins.slice(1), index.mins[0]!] }),
+  )
+  assert.notDeepEqual(check(path, { exact, indexes: shifted }).problems, [])
+}
+
+interface Answer {
+  readonly problems: readonly string[]
+  readonly checked: { readonly pages: number; readonly chunks: number }
+}
+
+function check(path: string, { exact, indexes }: Omit<FileIndexes, 'metadata'>): Answer {
+  const claims = [{ path, rowGroupRowsMax: ROW_GROUP_ROWS_MAX, exact, indexes }]
+  const answer = runPython(readFileSync(CHECK, 'utf8'), [], Buffer.from(JSON.stringify(claims)))
+  return JSON.parse(answer) as Answer
 }
