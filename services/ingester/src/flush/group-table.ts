@@ -36,7 +36,8 @@ export function buildGroupTable(table: SourceTable, kind: GroupKind): GroupTable
   }
   const united = uniteAll(views)
   const builder = new GroupTableBuilder(united.data, united.count, kind)
-  for (let id = 0; id < united.count; id++) builder.add(united.offsets[id]!, united.offsets[id + 1]!)
+  for (let id = 0; id < united.count; id++)
+    builder.add(united.offsets[id]!, united.offsets[id + 1]!)
   table.batches.forEach((batch, index) => {
     const { indices } = views[index]!
     const remap = united.remaps[index]!

@@ -72,10 +72,7 @@ function addBatchOverflow(
 }
 
 /** The overflow of resource or scope attributes, an entry per group. */
-export function groupOverflow(
-  table: GroupTable,
-  overflow: readonly TableAttribute[],
-): GroupValues {
+export function groupOverflow(table: GroupTable, overflow: readonly TableAttribute[]): GroupValues {
   const names = new Set(overflow.map(({ key, type }) => `${key}@${type}`))
   const union = new DictionaryUnion()
   const groups = new IntList()

@@ -18,7 +18,9 @@ export interface SortGroups {
 /** Dictionary entries by rank: unsigned byte order, as Parquet compares strings. */
 function rankEntries({ data, offsets }: ValueDictionary): Int32Array {
   const count = offsets.length - 1
-  const bytes = Array.from({ length: count }, (_, id) => data.subarray(offsets[id], offsets[id + 1]))
+  const bytes = Array.from({ length: count }, (_, id) =>
+    data.subarray(offsets[id], offsets[id + 1]),
+  )
   const sorted = Int32Array.from({ length: count }, (_, id) => id)
   sorted.sort((left, right) => Buffer.compare(bytes[left]!, bytes[right]!))
   const ranks = new Int32Array(count)
