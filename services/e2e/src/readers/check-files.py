@@ -45,7 +45,8 @@ def leaf(array, path):
     "the values of a leaf column that are not null; whole rows' order is kept"
     array = storage(array)
     for _ in range(path.count(".list.element")):
-        array = array.flatten()
+        # not flatten(), which can not copy JSON inside lists; what Parquet reads has no rows below null lists
+        array = array.values[array.offsets[0].as_py() : array.offsets[-1].as_py()]
     if pa.types.is_struct(array.type):
         names = [field.name for field in array.type]
         array = array.flatten()[names.index(path.rsplit(".", 1)[1])]
