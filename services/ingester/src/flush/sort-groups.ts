@@ -15,7 +15,10 @@ export interface SortGroups {
   readonly rankCount: number
 }
 
-/** Dictionary entries by rank: unsigned byte order, as Parquet compares strings. */
+/**
+ * Dictionary entries by rank: unsigned byte order, as Parquet compares strings. Entries may repeat a
+ * text (two names that are equal once bad UTF-8 is replaced); they share a rank.
+ */
 function rankEntries({ data, offsets }: ValueDictionary): Int32Array {
   const count = offsets.length - 1
   const bytes = Array.from({ length: count }, (_, id) =>
@@ -24,7 +27,11 @@ function rankEntries({ data, offsets }: ValueDictionary): Int32Array {
   const sorted = Int32Array.from({ length: count }, (_, id) => id)
   sorted.sort((left, right) => Buffer.compare(bytes[left]!, bytes[right]!))
   const ranks = new Int32Array(count)
-  for (let rank = 0; rank < count; rank++) ranks[sorted[rank]!] = rank
+  let rank = 0
+  sorted.forEach((id, index) => {
+    if (index > 0 && Buffer.compare(bytes[sorted[index - 1]!]!, bytes[id]!) !== 0) rank++
+    ranks[id] = rank
+  })
   return ranks
 }
 
