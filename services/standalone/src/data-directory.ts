@@ -3,12 +3,14 @@
  * lives, with the id under which it writes commits. The lock is a listening socket, because the
  * kernel lets go of it however the process ends; a file with a pid would outlive kill -9.
  *
- * The socket lies in the directory, so that two containers with one volume see each other: with one
- * writer id each would take the other's commits for late ones of its own. Where its path is too long
- * for a socket, or the file system has none, it lies in the system's temporary folder.
+ * It is two sockets. One lies in the directory, so that two containers with one volume see each
+ * other: with one writer id each would take the other's commits for late ones of its own. Where its
+ * path is too long for a socket, or the file system has none, it lies in the system's temporary
+ * folder. The other has a name and no file, where the system has such: a file that a dead process
+ * left must be removed, and of two that do so at once both would get in.
  */
 import { createHash, randomUUID } from 'node:crypto'
-import { mkdir, open, readFile, realpath, rename, unlink } from 'node:fs/promises'
+import { mkdir, open, readFile, realpath, rename, stat, unlink } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -23,7 +25,7 @@ export interface DataDirectory {
 
 const WRITER_FILE = 'writer.json'
 const LOCK_FILE = 'process.lock'
-/** `sun_path` of macOS, the shortest, with its final zero. */
+/** `sun_path` of macOS, the shortest, without its final zero. */
 const SOCKET_PATH_BYTES_MAX = 103
 
 /** @throws AppError invalid_config where another process holds the directory or it can't be written */
@@ -37,20 +39,40 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
     })
   }
   const real = await realpath(path)
-  const lock = await takeLock(real)
+  const locks = await takeLocks(real)
   return {
     path: real,
     writerId: await readWriterId(real),
-    release: () =>
-      new Promise((resolve) => {
-        lock.close(() => {
-          resolve()
-        })
-      }),
+    release: async () => {
+      await Promise.all(locks.map(closed))
+    },
   }
 }
 
-async function takeLock(directory: string): Promise<Server> {
+/** Servers that hold the directory until they are closed. */
+async function takeLocks(directory: string): Promise<Server[]> {
+  const name = await nameLock(directory)
+  try {
+    return [...name, await takeFileLock(directory)]
+  } catch (error) {
+    for (const server of name) server.close()
+    throw error
+  }
+}
+
+/** Linux: a socket without a file, for the directory's place on this machine. */
+async function nameLock(directory: string): Promise<Server[]> {
+  if (process.platform !== 'linux') return []
+  const { dev, ino } = await stat(directory, { bigint: true })
+  try {
+    return [await listen(`\0tributary-${String(dev)}-${String(ino)}`)]
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    throw directoryInUse(directory)
+  }
+}
+
+async function takeFileLock(directory: string): Promise<Server> {
   const path = join(directory, LOCK_FILE)
   if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX) {
     try {
@@ -70,13 +92,23 @@ async function listenAlone(path: string, directory: string): Promise<Server> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
   }
-  if (await isAlive(path)) {
-    throw new AppError('invalid_config', 'another process uses this data directory', {
-      details: { directory },
-    })
-  }
+  if (await isAlive(path)) throw directoryInUse(directory)
   await unlink(path)
   return listen(path)
+}
+
+function directoryInUse(directory: string): AppError {
+  return new AppError('invalid_config', 'another process uses this data directory', {
+    details: { directory },
+  })
+}
+
+function closed(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => {
+      resolve()
+    })
+  })
 }
 
 function listen(path: string): Promise<Server> {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -22,18 +23,13 @@ void test('openDataDirectory lets one process in, and the next with the same id'
   await second.release()
 })
 
-void test('openDataDirectory sees a process whose temporary folder is another', async (t) => {
+void test('openDataDirectory sees a process in another container by its socket in the directory', async (t) => {
   const folder = await emptyFolder(t)
-  const variable = 'TMPDIR'
-  const usual = process.env[variable]
-  t.after(() => {
-    if (usual === undefined) Reflect.deleteProperty(process.env, variable)
-    else process.env[variable] = usual
-  })
-  const first = await openDataDirectory(folder)
-  process.env[variable] = await emptyFolder(t)
+  const other = createServer((socket) => socket.destroy()).listen(join(folder, 'process.lock'))
+  await new Promise((resolve) => other.once('listening', resolve))
   await assert.rejects(openDataDirectory(folder), { code: 'invalid_config' })
-  await first.release()
+  await new Promise((resolve) => other.close(resolve))
+  await (await openDataDirectory(folder)).release()
 })
 
 void test('openDataDirectory holds a directory whose path is too long for a socket', async (t) => {
@@ -48,4 +44,17 @@ void test('openDataDirectory takes over what a killed process left', async (t) =
   await writeFile(join(folder, 'process.lock'), '')
   const taken = await openDataDirectory(folder)
   await taken.release()
+})
+
+void test('openDataDirectory lets one of many in that start at once behind a dead process', async (t) => {
+  const folder = await emptyFolder(t)
+  for (let round = 0; round < 20; round++) {
+    await writeFile(join(folder, 'process.lock'), '')
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 8 }, () => openDataDirectory(folder)),
+    )
+    const taken = outcomes.filter((outcome) => outcome.status === 'fulfilled')
+    assert.equal(taken.length, 1)
+    await taken[0]!.value.release()
+  }
 })
