@@ -12,6 +12,8 @@ import { decodeAll, flush } from '../src/fidelity/round-trip.ts'
 import { readIndexes } from '../src/readers/page-indexes.ts'
 
 const SEED = Number(process.env['FUZZ_SEED'] ?? randomInt(0x7fff_ffff - 1000))
+/** Metric names that are equal once bad UTF-8 is replaced: they did not interleave by series. */
+const UNSORTED_ONCE = ['metrics', 7] as const
 const REQUESTS = 60
 const ROW_GROUP_ROWS_MAX = 40
 const ATTRIBUTE_COLUMNS_MAX = 20
@@ -36,9 +38,10 @@ void describe(`files of generated requests, FUZZ_SEED=${String(SEED)}`, () => {
 
   after(() => rm(directory, { recursive: true, force: true }))
 
-  for (const signal of SIGNAL_NAMES) {
-    void it(`tells DuckDB and PyArrow the truth about ${signal}`, async (t) => {
-      const seeds = Array.from({ length: REQUESTS }, (_, index) => SEED + index)
+  const cases = SIGNAL_NAMES.map((signal) => [signal, SEED] as const)
+  for (const [signal, seed] of [...cases, UNSORTED_ONCE]) {
+    void it(`tells DuckDB and PyArrow the truth about ${signal} from seed ${String(seed)}`, async (t) => {
+      const seeds = Array.from({ length: REQUESTS }, (_, index) => seed + index)
       const { entries } = decodeAll(signal, 'protobuf', seeds)
       const table = await flush(
         signal,
