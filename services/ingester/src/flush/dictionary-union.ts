@@ -38,10 +38,8 @@ export class DictionaryUnion {
 
   #insert(slot: number, hash: number, bytes: Uint8Array, start: number, end: number): number {
     const id = this.count
-    if (id + 1 >= this.#offsets.length) {
-      this.#offsets = growInt32(this.#offsets)
-      this.#hashes = growInt32(this.#hashes)
-    }
+    if (id + 1 >= this.#offsets.length) this.#offsets = growInt32(this.#offsets)
+    if (id >= this.#hashes.length) this.#hashes = growInt32(this.#hashes)
     const at = this.#offsets[id]!
     const length = end - start
     if (at + length > this.#data.length) {
