@@ -113,6 +113,11 @@ export class Ingester {
     return this.#options.memtable.rows
   }
 
+  /** Bytes of the WAL on disk; 0 before the recovery. */
+  get logBytes(): number {
+    return this.#wal?.bytesOnDisk ?? 0
+  }
+
   get unflushedBytes(): number {
     return this.#options.memtable.bytes + this.#pendingBytes
   }

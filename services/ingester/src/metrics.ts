@@ -12,6 +12,8 @@ import {
 export interface IngesterState {
   readonly unflushedRows: () => number
   readonly unflushedBytes: () => number
+  /** All segments on disk. */
+  readonly logBytes: () => number
   /** Since the start. */
   readonly forgottenChunks: () => number
 }
@@ -67,6 +69,14 @@ export class IngesterMetrics {
       collect() {
         this.reset()
         this.inc(state.forgottenChunks())
+      },
+    })
+    new Gauge({
+      name: 'tributary_ingester_log_bytes',
+      help: 'Bytes of the write-ahead log on disk: at its bound requests are told to retry',
+      registers,
+      collect() {
+        this.set(state.logBytes())
       },
     })
     const unflushed = { rows: state.unflushedRows, bytes: state.unflushedBytes }

@@ -90,6 +90,7 @@ export async function openPartition(options: PartitionOptions): Promise<Partitio
   const metrics = new IngesterMetrics(registry, {
     unflushedRows: () => memtable.rows,
     unflushedBytes: () => memtable.bytes,
+    logBytes: () => ingester.logBytes,
     forgottenChunks: () => window.evicted,
   })
   const flusher = new Flusher({
