@@ -77,11 +77,14 @@ export class Batcher<Space extends BatchSpace = BatchSpace> {
   ): { readonly filled: T; readonly durable: Promise<void> } {
     const name = `${tenant}/${String(signal)}`
     const batch = this.#open.get(name) ?? this.#openBatch(name, signal)
-    const filled = fill(batch.builder)
-    if (filled.rows === 0) {
+    let filled: T
+    try {
+      filled = fill(batch.builder)
+    } finally {
+      // also after a refusal: an empty batch would take an offset of the log
       if (batch.builder.rowCount === 0) this.#abandon(name, batch)
-      return { filled, durable: Promise.resolve() }
     }
+    if (filled.rows === 0) return { filled, durable: Promise.resolve() }
     const { builder, durable } = batch
     const { batchBytesMax, batchRowsMax } = this.#options
     if (builder.rowCount >= batchRowsMax || builder.estimatedBytes() >= batchBytesMax) {
