@@ -87,7 +87,7 @@ export async function openPartition(options: PartitionOptions): Promise<Partitio
     logger,
   })
   const closing = new AbortController()
-  const metrics = new IngesterMetrics(registry, {
+  const metrics: IngesterMetrics = new IngesterMetrics(registry, {
     unflushedRows: () => memtable.rows,
     unflushedBytes: () => memtable.bytes,
     logBytes: () => ingester.logBytes,
@@ -113,7 +113,7 @@ export async function openPartition(options: PartitionOptions): Promise<Partitio
     logger,
     signal: closing.signal,
   })
-  const ingester = new Ingester({
+  const ingester: Ingester = new Ingester({
     wal: walOptions(options),
     memtable,
     window,
