@@ -21,6 +21,7 @@ import { groupColumn, hashValues, type GroupRuns } from './group-columns.ts'
 import { MessageReader } from './message-reader.ts'
 import { nestedList, numericList } from './nested-columns.ts'
 import type { RowPicks } from './row-picks.ts'
+import { findPresent } from './sparse-rows.ts'
 import { splitMicros, TIMESTAMP_SOURCES } from './row-times.ts'
 import type { SeriesIds } from './series-id.ts'
 import { columnViews, type TableColumnViews } from './source-table.ts'
@@ -164,9 +165,9 @@ function fixedWidthProducer(kind: FixedWidthKind, views: TableColumnViews): Prod
 function fixedWidthColumn(
   kind: FixedWidthKind,
   views: TableColumnViews,
-  picks: RowPicks,
+  allPicks: RowPicks,
 ): LeafColumn {
-  const slots = findSlots(views, picks)
+  const { picks, slots } = findPresent(views, allPicks)
   switch (kind) {
     case 'int32':
       return leafOf(slots, { kind: 'int32', values: gatherInt32(views, picks, slots) })
@@ -189,9 +190,9 @@ function bytesColumn(
   name: string,
   views: TableColumnViews,
   context: TableContext,
-  picks: RowPicks,
+  allPicks: RowPicks,
 ): LeafColumn {
-  const slots = findSlots(views, picks)
+  const { picks, slots } = findPresent(views, allPicks)
   const united = context.united(name, views)
   if (united === undefined) {
     return leafOf(slots, { kind: 'bytes', ...gatherBytes(views, picks, slots) })
@@ -205,10 +206,10 @@ function bytesColumn(
 
 function jsonColumn(
   views: TableColumnViews,
-  picks: RowPicks,
+  allPicks: RowPicks,
   toJson: (message: Uint8Array) => Uint8Array,
 ): LeafColumn {
-  const slots = findSlots(views, picks)
+  const { picks, slots } = findPresent(views, allPicks)
   const { data, offsets } = gatherBytes(views, picks, slots)
   const sink = new BytesSink()
   for (let slot = 0; slot < slots.count; slot++) {
@@ -227,10 +228,10 @@ function metadataToJson(message: Uint8Array): Uint8Array {
 
 function enumColumn(
   views: TableColumnViews,
-  picks: RowPicks,
+  allPicks: RowPicks,
   names: ReadonlyMap<number, string>,
 ): LeafColumn {
-  const slots = findSlots(views, picks)
+  const { picks, slots } = findPresent(views, allPicks)
   const ids = gatherInt32(views, picks, slots)
   const numbers = [...names.keys()]
   for (let slot = 0; slot < ids.length; slot++) ids[slot] = numbers.indexOf(ids[slot]!)
@@ -246,10 +247,10 @@ function textDictionary(texts: readonly string[]): { data: Uint8Array; offsets: 
 /** One half of an OTLP time's two columns. */
 function timeColumn(
   views: TableColumnViews,
-  picks: RowPicks,
+  allPicks: RowPicks,
   part: 'micros' | 'nanos',
 ): LeafColumn {
-  const slots = findSlots(views, picks)
+  const { picks, slots } = findPresent(views, allPicks)
   const halves = gatherInt64(views, picks, slots)
   const high = new Uint32Array(slots.count)
   const low = new Uint32Array(slots.count)

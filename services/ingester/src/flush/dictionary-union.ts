@@ -70,7 +70,7 @@ export class DictionaryUnion {
   }
 
   #rehash(): void {
-    const slots = new Int32Array(this.#slots.length * 2).fill(-1)
+    const slots = new Int32Array(this.#slots.length * 4).fill(-1)
     const mask = slots.length - 1
     for (let id = 0; id < this.count; id++) {
       let slot = this.#hashes[id]! & mask

@@ -13,6 +13,12 @@ export interface RowPicks {
   readonly pickRow: Int32Array
   /** Row inside the row group. */
   readonly pickTarget: Int32Array
+  /** First position of each batch in the table, and one behind the last. */
+  readonly rowBases: Int32Array
+  /** Where each position of the table stands in the order of its file's hour; -1 in others. */
+  readonly positionOfRow: Int32Array
+  /** Where the row group begins in that order. */
+  readonly start: number
 }
 
 /** Batch of every row of the table. */
@@ -24,11 +30,19 @@ export function batchOfRows(table: SourceTable): Int32Array {
   return batchOf
 }
 
+/** The place of every position of the table in `order`, -1 for what is not in it. */
+export function positionsOf(table: SourceTable, order: Int32Array): Int32Array {
+  const positionOfRow = new Int32Array(table.rowCount).fill(-1)
+  for (let index = 0; index < order.length; index++) positionOfRow[order[index]!] = index
+  return positionOfRow
+}
+
 /** The picks for order[start, end): a counting sort of the row group's rows by batch. */
 export function pickRows(
   table: SourceTable,
   batchOf: Int32Array,
   order: Int32Array,
+  positionOfRow: Int32Array,
   start: number,
   end: number,
 ): RowPicks {
@@ -38,7 +52,9 @@ export function pickRows(
   for (let index = start; index < end; index++) batchStart[batchOf[order[index]!]! + 1]! += 1
   for (let batch = 0; batch < batchCount; batch++) batchStart[batch + 1]! += batchStart[batch]!
   const next = batchStart.slice(0, batchCount)
-  const rowBases = Int32Array.from(table.batches, (batch) => batch.rowBase)
+  const rowBases = new Int32Array(batchCount + 1)
+  table.batches.forEach((batch, index) => (rowBases[index] = batch.rowBase))
+  rowBases[batchCount] = table.rowCount
   const pickRow = new Int32Array(rowCount)
   const pickTarget = new Int32Array(rowCount)
   for (let index = start; index < end; index++) {
@@ -49,5 +65,5 @@ export function pickRows(
     pickTarget[at] = index - start
     next[batch] = at + 1
   }
-  return { rowCount, batchStart, pickRow, pickTarget }
+  return { rowCount, batchStart, pickRow, pickTarget, rowBases, positionOfRow, start }
 }

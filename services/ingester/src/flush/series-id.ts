@@ -93,7 +93,11 @@ function addDictionary(
 ): void {
   const { indices, validity } = view
   for (let row = 0; row < rowCount; row++) {
-    if (validity !== undefined && (validity[row >>> 3]! & (1 << (row & 7))) === 0) continue
+    if (validity !== undefined && (validity[row >>> 3]! & (1 << (row & 7))) === 0) {
+      // eight rows at once: most rows lack a sparse label
+      if ((row & 7) === 0 && validity[row >>> 3] === 0) row += 7
+      continue
+    }
     const id = remap[indices === undefined ? row : indices[row]!]!
     low[rowBase + row] = (low[rowBase + row]! + contributions[2 * id]!) | 0
     high[rowBase + row] = (high[rowBase + row]! + contributions[2 * id + 1]!) | 0
@@ -113,7 +117,11 @@ function addFixed(
   const isBool = view.type === 'bool'
   const halves = isBool ? undefined : int32Of(view)
   for (let row = 0; row < rowCount; row++) {
-    if (validity !== undefined && (validity[row >>> 3]! & (1 << (row & 7))) === 0) continue
+    if (validity !== undefined && (validity[row >>> 3]! & (1 << (row & 7))) === 0) {
+      // eight rows at once: most rows lack a sparse label
+      if ((row & 7) === 0 && validity[row >>> 3] === 0) row += 7
+      continue
+    }
     const first =
       halves === undefined ? (view.values[row >>> 3]! >>> (row & 7)) & 1 : halves[2 * row]!
     const second = halves === undefined ? 0 : halves[2 * row + 1]!
@@ -129,7 +137,11 @@ function addBatchOverflow(table: SourceTable, low: Int32Array, high: Int32Array)
     if (view === undefined) continue
     const { validity, offsets, values } = view
     for (let row = 0; row < batch.rowCount; row++) {
-      if (validity !== undefined && (validity[row >>> 3]! & (1 << (row & 7))) === 0) continue
+      if (validity !== undefined && (validity[row >>> 3]! & (1 << (row & 7))) === 0) {
+        // eight rows at once: most rows lack a sparse label
+        if ((row & 7) === 0 && validity[row >>> 3] === 0) row += 7
+        continue
+      }
       const list = new MessageReader(values, offsets![row], offsets![row + 1])
       while (list.next()) addEntry(readAttribute(list), rowBase + row, low, high)
     }

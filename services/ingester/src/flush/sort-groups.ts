@@ -51,9 +51,15 @@ function serviceRanks({ attributes, count }: GroupTable, byService: boolean): Ui
 }
 
 /** Signed high halves so that they rise as unsigned numbers do. */
-function unsigned(high: Int32Array): Uint32Array {
+function unsigned(high: Int32Array | Uint32Array): Uint32Array {
   const keys = new Uint32Array(high.length)
   for (let index = 0; index < high.length; index++) keys[index] = high[index]! ^ 0x80000000
+  return keys
+}
+
+function pickKeys(values: Int32Array, rows: Int32Array): Uint32Array {
+  const keys = new Uint32Array(rows.length)
+  for (let index = 0; index < rows.length; index++) keys[index] = values[rows[index]!]!
   return keys
 }
 
@@ -84,9 +90,12 @@ export function seriesSortGroups(
     serviceRankOfRow[row] = serviceRankOfGroup[resources.groupOfRow[row]!]!
   }
   const { groupOfRow, firstRows } = groupSeries(series, nameRankOfRow, serviceRankOfRow)
-  const keys = [nameRankOfRow, serviceRankOfRow, unsigned(series.high), series.low].map((values) =>
-    Uint32Array.from(firstRows, (row) => values[row]!),
-  )
+  const keys = [
+    pickKeys(nameRankOfRow, firstRows),
+    pickKeys(serviceRankOfRow, firstRows),
+    unsigned(pickKeys(series.high, firstRows)),
+    pickKeys(series.low, firstRows),
+  ]
   const { rankOf, rankCount } = rankByKeys(firstRows.length, keys)
   return { groupOfRow, rankOfGroup: rankOf, rankCount }
 }

@@ -12,7 +12,7 @@ import { fixedProducer, type ColumnProducer } from './column-producers.ts'
 import { findGroupRuns } from './group-columns.ts'
 import { splitByHour, type HourRows } from './hour-split.ts'
 import { orderRows } from './row-order.ts'
-import { batchOfRows, pickRows } from './row-picks.ts'
+import { batchOfRows, pickRows, positionsOf } from './row-picks.ts'
 import { timeRange } from './row-times.ts'
 import type { SeriesIds } from './series-id.ts'
 import type { SortGroups } from './sort-groups.ts'
@@ -109,6 +109,8 @@ class TableWriter {
   readonly #sortingColumns: readonly SortingColumn[]
   readonly #batchOf: Int32Array
   readonly #bytesPerRow: Float64Array
+  /** Of the hour at hand. */
+  #positionOfRow: Int32Array = new Int32Array(0)
 
   constructor(
     job: TableJob,
@@ -144,6 +146,7 @@ class TableWriter {
       this.#sortGroups.rankCount,
       this.#context.times,
     )
+    this.#positionOfRow = positionsOf(this.#context.source, order)
     let start = 0
     while (start < order.length) {
       const spool = services.createFile()
@@ -200,8 +203,9 @@ class TableWriter {
   }
 
   #writeRowGroup(writer: ParquetFileWriter, order: Int32Array, start: number, end: number): void {
+    const { source } = this.#context
     const rows = {
-      picks: pickRows(this.#context.source, this.#batchOf, order, start, end),
+      picks: pickRows(source, this.#batchOf, order, this.#positionOfRow, start, end),
       order,
       start,
       end,
