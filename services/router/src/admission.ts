@@ -36,6 +36,19 @@ export class Admission {
   #windowStartMs: number
   #windowBytes = 0
   #bytesPerMs: number | undefined
+  /** One for all reservations: a set of closures for each is garbage of every call. */
+  readonly #owner: ReservationOwner = {
+    take: (more) => {
+      this.#take(more, this.#reservations === 1)
+    },
+    give: (less) => {
+      this.#give(less)
+    },
+    finish: (rest) => {
+      this.#give(rest)
+      this.#reservations--
+    },
+  }
 
   constructor(options: AdmissionOptions) {
     assert(options.inFlightBytesMax > 0)
@@ -63,18 +76,7 @@ export class Admission {
   reserve(bytes: number): Reservation {
     this.#take(bytes, this.#reservations === 0)
     this.#reservations++
-    return new Reservation(bytes, {
-      take: (more) => {
-        this.#take(more, this.#reservations === 1)
-      },
-      give: (less) => {
-        this.#give(less)
-      },
-      finish: (rest) => {
-        this.#give(rest)
-        this.#reservations--
-      },
-    })
+    return new Reservation(bytes, this.#owner)
   }
 
   /**

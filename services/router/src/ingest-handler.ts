@@ -16,6 +16,7 @@ import {
   LargeRequestDecoder,
   SlowRequest,
   type DecodeOptions,
+  type DecodeOutcome,
 } from '@tributary/common/otlp/decoder'
 import { transcodeJson, transcodeLargeJson } from '@tributary/common/otlp/json-transcoder'
 import type { Batcher } from './batcher.ts'
@@ -37,19 +38,35 @@ export function createIngestHandler(options: IngestHandlerOptions): ExportHandle
   const tenants = new Set<string>()
   return async (request) => {
     admitTenant(tenants, request.tenant, options.tenantsMax)
-    const body = await protobufBody(request)
-    await failpoint('ingest:decoded')
-    const isLarge = body.length > LIMITS.synchronousDecodeBytesMax
-    const outcome = isLarge
-      ? await ingestLarge(request, body, options)
-      : await ingestSmall(request, body, options).catch((error: unknown) => {
-          // few bytes, but thousands of resources, keys or odd items
-          if (error instanceof SlowRequest) return ingestLarge(request, body, options)
-          throw error
-        })
-    await failpoint('ingest:durable')
+    const { body: sent, encoding } = request
+    const body = encoding === 'protobuf' ? sent : await protobufBody(request)
+    const paused = failpoint('ingest:decoded')
+    if (paused !== undefined) await paused
+    const outcome = await ingest(request, body, options)
+    const held = failpoint('ingest:durable')
+    if (held !== undefined) await held
     return outcome
   }
+}
+
+/** Adds the request to the batch that others share, unless it would hold the event loop. */
+function ingest(
+  request: ExportRequest,
+  body: Uint8Array,
+  options: IngestHandlerOptions,
+): Promise<ExportOutcome> {
+  if (body.length > LIMITS.synchronousDecodeBytesMax) return ingestLarge(request, body, options)
+  let added: { readonly filled: DecodeOutcome; readonly durable: Promise<void> }
+  try {
+    added = options.batcher.add(request.tenant, request.signal, (builder) =>
+      decodeInto(builder, body, decodeOptions(request, options)),
+    )
+  } catch (error) {
+    // few bytes, but thousands of resources, keys or odd items
+    if (error instanceof SlowRequest) return ingestLarge(request, body, options)
+    throw error
+  }
+  return ingested(request, added, options)
 }
 
 function admitTenant(tenants: Set<string>, tenant: string, tenantsMax: number): void {
@@ -60,8 +77,7 @@ function admitTenant(tenants: Set<string>, tenant: string, tenantsMax: number): 
   tenants.add(tenant)
 }
 
-function protobufBody({ encoding, signal, body }: ExportRequest): Uint8Array | Promise<Uint8Array> {
-  if (encoding === 'protobuf') return body
+function protobufBody({ signal, body }: ExportRequest): Uint8Array | Promise<Uint8Array> {
   return body.length > LIMITS.synchronousDecodeBytesMax
     ? transcodeLargeJson(signal, body, () => nextTurn())
     : transcodeJson(signal, body)
@@ -76,14 +92,11 @@ function decodeOptions(request: ExportRequest, options: IngestHandlerOptions): D
   }
 }
 
-async function ingestSmall(
+async function ingested(
   request: ExportRequest,
-  body: Uint8Array,
+  { filled, durable }: { readonly filled: DecodeOutcome; readonly durable: Promise<void> },
   options: IngestHandlerOptions,
 ): Promise<ExportOutcome> {
-  const { filled, durable } = options.batcher.add(request.tenant, request.signal, (builder) =>
-    decodeInto(builder, body, decodeOptions(request, options)),
-  )
   await durable
   options.metrics.ingested(request.signal, filled)
   return { rejectedItems: filled.rejectedItems, message: filled.message }

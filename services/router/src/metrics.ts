@@ -1,43 +1,68 @@
-/** What a router counts of the requests that it took. */
+/** What a router counts of the requests that it took: plain numbers, read when they are scraped. */
 import { Counter, type Registry } from '@tributary/common/metrics'
 import { signalName, type Signal } from '@tributary/common/signal'
 import type { DecodeOutcome } from '@tributary/common/otlp/decoder'
 
 export class RouterMetrics {
-  readonly #items: Counter
-  readonly #rejected: Counter
-  readonly #repairs: Counter
+  readonly #items = new Map<string, number>()
+  readonly #rejected = new Map<string, number>()
+  readonly #repairs = new Map<string, number>()
   items = 0
 
   constructor(registry: Registry) {
-    const registers = [registry]
-    this.#items = new Counter({
+    expose(registry, this.#items, {
       name: 'tributary_router_items_total',
       help: 'Log records, spans and data points acknowledged',
-      labelNames: ['signal'],
-      registers,
+      label: 'signal',
     })
-    this.#rejected = new Counter({
+    expose(registry, this.#rejected, {
       name: 'tributary_router_rejected_items_total',
       help: 'Items that can never be accepted, told in partial_success',
-      labelNames: ['signal'],
-      registers,
+      label: 'signal',
     })
-    this.#repairs = new Counter({
+    expose(registry, this.#repairs, {
       name: 'tributary_router_repairs_total',
       help: 'Values changed by a data rule: duplicate keys, invalid UTF-8, long strings',
-      labelNames: ['rule'],
-      registers,
+      label: 'rule',
     })
   }
 
   ingested(signal: Signal, outcome: DecodeOutcome): void {
     const name = signalName(signal) ?? 'unknown'
     this.items += outcome.rows
-    this.#items.inc({ signal: name }, outcome.rows)
-    if (outcome.rejectedItems > 0) this.#rejected.inc({ signal: name }, outcome.rejectedItems)
-    for (const [rule, count] of Object.entries<number>({ ...outcome.counters })) {
-      if (count > 0) this.#repairs.inc({ rule }, count)
-    }
+    add(this.#items, name, outcome.rows)
+    if (outcome.rejectedItems > 0) add(this.#rejected, name, outcome.rejectedItems)
+    const { duplicateKeys, invalidStrings, truncatedStrings, invalidIds } = outcome.counters
+    if (duplicateKeys > 0) add(this.#repairs, 'duplicateKeys', duplicateKeys)
+    if (invalidStrings > 0) add(this.#repairs, 'invalidStrings', invalidStrings)
+    if (truncatedStrings > 0) add(this.#repairs, 'truncatedStrings', truncatedStrings)
+    if (invalidIds > 0) add(this.#repairs, 'invalidIds', invalidIds)
   }
+}
+
+function add(counts: Map<string, number>, label: string, count: number): void {
+  counts.set(label, (counts.get(label) ?? 0) + count)
+}
+
+interface Exposition {
+  readonly name: string
+  readonly help: string
+  readonly label: string
+}
+
+function expose(
+  registry: Registry,
+  counts: ReadonlyMap<string, number>,
+  { name, help, label }: Exposition,
+): void {
+  new Counter({
+    name,
+    help,
+    labelNames: [label],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const [value, count] of counts) this.inc({ [label]: value }, count)
+    },
+  })
 }

@@ -59,11 +59,12 @@ export class ExportPipeline {
     try {
       const paused = failpoint('receive:accepted')
       if (paused !== undefined) await paused
-      const limits = this.#decompressionLimits(call.reservation)
-      const body =
-        decompressInPlace(call.wireBody, call.compression, limits) ??
-        (await decompress(call.wireBody, call.compression, limits))
+      let body = call.wireBody
       if (call.compression !== 'identity') {
+        const limits = this.#decompressionLimits(call.reservation)
+        body =
+          decompressInPlace(call.wireBody, call.compression, limits) ??
+          (await decompress(call.wireBody, call.compression, limits))
         call.reservation.resize(decompressedReservationBytes(body.length))
       }
       this.#options.metrics.countBytes(call.transport, call.wireBody.length, body.length)

@@ -21,7 +21,8 @@ export interface MessagePrefix {
 export class GrpcMessageReader {
   readonly #pool: BodyPool
   readonly #onPrefix: (prefix: MessagePrefix) => void
-  readonly #prefix = new Uint8Array(PREFIX_BYTES)
+  /** The prefix where frames cut it in pieces; made only then. */
+  #prefix: Uint8Array | undefined
   #prefixUsed = 0
   #length = 0
   /** The frame that is the whole message. */
@@ -38,12 +39,16 @@ export class GrpcMessageReader {
   /** @throws AppError malformed_body for bytes after the message; what `onPrefix` throws */
   add(chunk: Uint8Array): void {
     let at = 0
-    if (this.#prefixUsed < PREFIX_BYTES) {
+    if (this.#prefixUsed === 0 && chunk.length >= PREFIX_BYTES) {
+      this.#prefixUsed = at = PREFIX_BYTES
+      this.#open(chunk)
+    } else if (this.#prefixUsed < PREFIX_BYTES) {
+      const prefix = (this.#prefix ??= new Uint8Array(PREFIX_BYTES))
       while (at < chunk.length && this.#prefixUsed < PREFIX_BYTES) {
-        this.#prefix[this.#prefixUsed++] = chunk[at++]!
+        prefix[this.#prefixUsed++] = chunk[at++]!
       }
       if (this.#prefixUsed < PREFIX_BYTES) return
-      this.#open()
+      this.#open(prefix)
     }
     const left = chunk.length - at
     if (this.#used + left > this.#length) {
@@ -77,8 +82,7 @@ export class GrpcMessageReader {
     this.#buffer = undefined
   }
 
-  #open(): void {
-    const prefix = this.#prefix
+  #open(prefix: Uint8Array): void {
     const flag = prefix[0]!
     if (flag > 1) {
       throw new AppError('malformed_body', 'compressed flag is neither 0 nor 1', {
