@@ -27,6 +27,8 @@ export interface ChunkOptions {
   readonly compressor: PageCompressor
   readonly pageRowsMax: number
   readonly pageBytesMax: number
+  /** Chunks in which no page can differ from another are one page, whatever their rows. */
+  readonly joinsUniformPages: boolean
 }
 
 export interface WrittenChunk {
@@ -62,6 +64,8 @@ export function writeColumnChunk(
   sink: ByteSink,
 ): WrittenChunk {
   const compressor = isTiny(values, count, levels) ? UNCOMPRESSED : options.compressor
+  const isWhole = options.joinsUniformPages && isUniform(values, count, levels)
+  const pageRowsMax = isWhole ? levels.rowCount : options.pageRowsMax
   const index = new PageIndex(leaf.field, values)
   const start = sink.position
   let uncompressedBytes = 0
@@ -72,7 +76,7 @@ export function writeColumnChunk(
   const pagesByEncoding = new Map<Encoding, number>()
   let valueFrom = 0
   for (let row = 0; row < levels.rowCount;) {
-    const rowTo = pageEnd(row, valueFrom, values, levels, options)
+    const rowTo = pageEnd(row, valueFrom, values, levels, pageRowsMax, options.pageBytesMax)
     const valueTo = valueFrom + levels.valuesBetween(row, rowTo)
     const slots = levels.slotsBetween(row, rowTo)
     const data = buildDataPage(row, rowTo, valueFrom, valueTo, values, levels, compressor)
@@ -112,19 +116,25 @@ function isTiny(values: ChunkValues, count: number, levels: ColumnLevels): boole
   return dictionaryBytes + levelBytes + values.encodedBytes(0, count) <= TINY_BYTES_MAX
 }
 
+/** All null, or everywhere the same value: an index of pages would say nothing. */
+function isUniform(values: ChunkValues, count: number, levels: ColumnLevels): boolean {
+  return count === 0 || (count === levels.slotCount && values.dictionary?.entryCount === 1)
+}
+
 /** Rows halve until the page fits; a single row is never split. */
 function pageEnd(
   row: number,
   valueFrom: number,
   values: ChunkValues,
   levels: ColumnLevels,
-  options: ChunkOptions,
+  pageRowsMax: number,
+  pageBytesMax: number,
 ): number {
-  let rows = Math.min(options.pageRowsMax, levels.rowCount - row)
+  let rows = Math.min(pageRowsMax, levels.rowCount - row)
   while (rows > 1) {
     const valueTo = valueFrom + levels.valuesBetween(row, row + rows)
     const levelBytes = levels.slotsBetween(row, row + rows) >>> 2
-    if (values.encodedBytes(valueFrom, valueTo) + levelBytes <= options.pageBytesMax) break
+    if (values.encodedBytes(valueFrom, valueTo) + levelBytes <= pageBytesMax) break
     rows = (rows + 1) >>> 1
   }
   return row + rows

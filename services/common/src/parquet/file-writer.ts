@@ -55,6 +55,7 @@ export interface ParquetFileOptions {
   readonly createdBy: string
   readonly compression?: Compression
   readonly zstdLevel?: number
+  /** Where it is given, it holds for uniform columns too. */
   readonly pageRowsMax?: number
   /** Of a page before compression; a single row may pass it. */
   readonly pageBytesMax?: number
@@ -98,6 +99,7 @@ export class ParquetFileWriter {
       compressor: pageCompressor(options.compression ?? 'zstd', options.zstdLevel ?? ZSTD_LEVEL),
       pageRowsMax: options.pageRowsMax ?? PAGE_ROWS_MAX,
       pageBytesMax: options.pageBytesMax ?? PAGE_BYTES_MAX,
+      joinsUniformPages: options.pageRowsMax === undefined,
     }
     assert(this.#chunkOptions.pageRowsMax > 0, 'a page holds at least one row')
     this.#createdBy = options.createdBy
