@@ -14,7 +14,7 @@ import { DictionaryUnion } from './dictionary-union.ts'
 import { IntList } from './int-list.ts'
 import { MessageReader } from './message-reader.ts'
 
-export interface GroupAttribute {
+interface GroupAttribute {
   readonly key: string
   readonly type: AttributeType
   /** Groups that have it. */
@@ -70,11 +70,6 @@ export class GroupAttributes {
   /** In order of first appearance. */
   get columns(): readonly GroupAttribute[] {
     return this.#columns
-  }
-
-  /** Distinct KeyValue messages. */
-  get entryCount(): number {
-    return this.#messages.count
   }
 
   /** Adds the KeyValue message [start, end) to the group at hand; returns its entry. */

@@ -1,6 +1,6 @@
 /** Ranks of items by numeric keys: a stable radix sort, no comparator called a million times. */
 
-export interface Ranks {
+interface Ranks {
   readonly rankOf: Int32Array
   readonly rankCount: number
 }

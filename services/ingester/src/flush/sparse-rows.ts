@@ -7,7 +7,7 @@ import { findSlots, type Slots } from './gather.ts'
 import type { RowPicks } from './row-picks.ts'
 import type { TableColumnViews } from './source-table.ts'
 
-export interface PresentRows {
+interface PresentRows {
   readonly picks: RowPicks
   readonly slots: Slots
 }
