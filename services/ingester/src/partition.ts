@@ -17,6 +17,7 @@ import type { ObjectStore } from '@tributary/common/object-store/object-store'
 import type { PartitionId } from '@tributary/common/paths'
 import { Flusher } from './flush/flusher.ts'
 import { FlushPool } from './flush/flush-pool.ts'
+import type { FlushSettings } from './flush/table-writer.ts'
 import { SchemaCache } from './flush/schema-cache.ts'
 import { Ingester } from './ingester.ts'
 import { Memtable } from './memtable/memtable.ts'
@@ -100,15 +101,7 @@ export async function openPartition(options: PartitionOptions): Promise<Partitio
     store,
     chain,
     pool,
-    settings: {
-      rowGroupRowsMax: settings.rowGroupRowsMax,
-      rowGroupBytesMax: ROW_GROUP_BYTES_MAX,
-      fileRowsMax: settings.fileRowsMax,
-      fileBytesMax: settings.fileBytesMax,
-      hoursMax: LIMITS.hoursPerFlushMax,
-      attributeColumnsMax: settings.attributeColumnsMax,
-      zstdLevel: settings.zstdLevel,
-    },
+    settings: flushSettings(settings),
     clock,
     logger,
     signal: closing.signal,
@@ -141,6 +134,18 @@ export async function openPartition(options: PartitionOptions): Promise<Partitio
         await pool.close()
       }
     },
+  }
+}
+
+function flushSettings(settings: PartitionSettings): FlushSettings {
+  return {
+    rowGroupRowsMax: settings.rowGroupRowsMax,
+    rowGroupBytesMax: ROW_GROUP_BYTES_MAX,
+    fileRowsMax: settings.fileRowsMax,
+    fileBytesMax: settings.fileBytesMax,
+    hoursMax: LIMITS.hoursPerFlushMax,
+    attributeColumnsMax: settings.attributeColumnsMax,
+    zstdLevel: settings.zstdLevel,
   }
 }
 

@@ -2,7 +2,11 @@
  * Distinct runs of bytes in the order in which they first came: open addressing over an arena of
  * bytes, hashed and compared in place. Starts tiny: a table of sparse keys has hundreds.
  */
+import { randomInt } from 'node:crypto'
 import { hashBytes } from './content-hash.ts'
+
+/** Drawn per process: nobody can send values that all fall into one slot. Ids don't depend on it. */
+const BASIS = randomInt(2 ** 32) | 0
 
 export class DictionaryUnion {
   #slots = new Int32Array(16).fill(-1)
@@ -24,7 +28,7 @@ export class DictionaryUnion {
 
   /** The id of bytes[start, end), which it takes in where it does not know them. */
   add(bytes: Uint8Array, start: number, end: number): number {
-    const hash = hashBytes(bytes, start, end)
+    const hash = hashBytes(bytes, start, end, BASIS)
     const mask = this.#slots.length - 1
     let slot = hash & mask
     for (;;) {
