@@ -77,9 +77,11 @@ export function serializeCommitRecord(record: CommitRecord): Uint8Array {
   const problem = commitProblem(record)
   assert.equal(problem, undefined, `a commit of ours is wrong: ${problem}`)
   const bytes = Buffer.from(JSON.stringify(plainRecord(record)))
-  if (bytes.length > COMMIT_BYTES_MAX || record.files.length > COMMIT_FILES_MAX) {
+  const { files, holes } = record
+  const isTooLong = files.length > COMMIT_FILES_MAX || holes.length > COMMIT_HOLES_MAX
+  if (bytes.length > COMMIT_BYTES_MAX || isTooLong) {
     throw new AppError('encode_failed', 'commit is too large', {
-      details: { bytes: bytes.length, files: record.files.length },
+      details: { bytes: bytes.length, files: files.length, holes: holes.length },
     })
   }
   return bytes

@@ -217,7 +217,7 @@ function isEnvironmentAccess(node: ts.Node): boolean {
   )
 }
 
-/** `it.skip`, `describe.only`, `test.todo`, `t.skip()` and options that say the same. */
+/** The words skip, only and todo, called on a test or a context or given as an option. */
 function isSkip(node: ts.Node): boolean {
   const words = ['skip', 'only', 'todo']
   if (ts.isPropertyAssignment(node) && ts.isIdentifier(node.name)) {
