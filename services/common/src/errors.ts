@@ -46,9 +46,13 @@ export const ERROR_ANSWERS = {
   deadline_near: UNAVAILABLE,
   log_unavailable: UNAVAILABLE,
   log_full: UNAVAILABLE,
+  log_unfit: UNAVAILABLE,
+  metadata_unavailable: UNAVAILABLE,
   store_unavailable: UNAVAILABLE,
   cancelled: UNAVAILABLE,
   internal: UNAVAILABLE,
+  // the batcher cuts below the bound and rejects single items: heard only where that failed
+  record_too_large: UNAVAILABLE,
   // never heard by a telemetry client: start-up, tools, damage on disk
   invalid_config: UNAVAILABLE,
   wal_damaged: UNAVAILABLE,

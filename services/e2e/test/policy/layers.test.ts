@@ -14,7 +14,7 @@ const ALLOWED_SERVICES: Readonly<Record<string, readonly string[]>> = {
   router: ['common'],
   ingester: ['common'],
   standalone: ['common', 'router', 'ingester'],
-  cli: ['common', 'ingester', 'standalone'],
+  cli: ['common', 'router', 'ingester', 'standalone'],
   e2e: ['common', 'router', 'ingester', 'standalone', 'cli'],
 }
 
@@ -24,6 +24,8 @@ const ALLOWED_SERVICES: Readonly<Record<string, readonly string[]>> = {
  */
 const COMMON_ORDER = [
   'base',
+  'log',
+  'metadata',
   'object-store',
   'columnar',
   'commit',
