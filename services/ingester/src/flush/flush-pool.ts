@@ -27,6 +27,8 @@ export interface FlushPoolOptions {
 }
 
 const ATTEMPTS_MAX = 3
+/** Beside this file, as TypeScript in a checkout and as JavaScript in an image. */
+const WORKER = new URL(import.meta.url.replace(/flush-pool(?=\.\w+$)/, 'flush-worker'))
 
 interface Task {
   readonly id: number
@@ -95,7 +97,7 @@ export class FlushPool {
   }
 
   #spawn(slot: Slot): Worker {
-    const worker = new Worker(new URL('./flush-worker.ts', import.meta.url), {
+    const worker = new Worker(WORKER, {
       workerData: { spoolDirectory: this.#options.spoolDirectory },
     })
     worker.on('message', (message: FromWorker) => {
