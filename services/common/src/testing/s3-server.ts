@@ -8,7 +8,6 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -17,6 +16,7 @@ import type { ChildProcess } from 'node:child_process'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 
 import { cacheFolder, processEnvironment, testS3 } from '../config/config.ts'
+import { freePort } from './free-port.ts'
 import { findPython } from './python.ts'
 
 /** Not older: v1.8.0 fixed a race between create-only puts. */
@@ -156,14 +156,4 @@ async function untilReady(endpoint: string, child: ChildProcess): Promise<void> 
     }
   }
   throw new Error('versitygw does not answer')
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }
