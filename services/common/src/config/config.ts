@@ -45,6 +45,12 @@ export function testS3(): {
   }
 }
 
+/** TRIBUTARY_KAFKA_BROKERS, `host:port,...`: the Kafka that tests use. */
+export function testKafkaBrokers(): string | undefined {
+  const brokers = process.env['TRIBUTARY_KAFKA_BROKERS']
+  return brokers === '' ? undefined : brokers
+}
+
 /** XDG_CACHE_HOME, else ~/.cache: where tests keep the programs that they built. */
 export function cacheFolder(): string {
   return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'tributary')
