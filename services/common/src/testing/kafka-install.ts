@@ -67,11 +67,15 @@ function fetchJars(folder: string): void {
     const pom = join(draft, 'pom.xml')
     writeFileSync(pom, POM)
     const target = `-DoutputDirectory=${join(draft, 'libs')}`
-    const maven = spawnSync('mvn', ['-q', '-B', '-f', pom, PLUGIN, '-DincludeScope=runtime', target], {
-      env: processEnvironment(),
-      encoding: 'utf8',
-      timeout: INSTALL_TIMEOUT_MS,
-    })
+    const maven = spawnSync(
+      'mvn',
+      ['-q', '-B', '-f', pom, PLUGIN, '-DincludeScope=runtime', target],
+      {
+        env: processEnvironment(),
+        encoding: 'utf8',
+        timeout: INSTALL_TIMEOUT_MS,
+      },
+    )
     if (maven.status !== 0) throw new Error(advice(maven.error?.message ?? maven.stdout))
     renameSync(draft, folder)
   } catch (error) {

@@ -77,7 +77,9 @@ export class KafkaNode {
     const [program, ...words] = this.#command('kafka.tools.StorageTool', args)
     const format = spawnSync(program, words, { encoding: 'utf8', timeout: FORMAT_TIMEOUT_MS })
     if (format.status === 0) return
-    throw new Error(`Kafka cannot format: ${format.error?.message ?? format.stdout + format.stderr}`)
+    throw new Error(
+      `Kafka cannot format: ${format.error?.message ?? format.stdout + format.stderr}`,
+    )
   }
 
   /** Prepares the data folder as that of another node: without a second of Java for each. */

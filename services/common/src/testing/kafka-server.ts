@@ -18,7 +18,7 @@ import { Kafka, logLevel } from 'kafkajs'
 import type { Admin, PartitionMetadata } from 'kafkajs'
 
 import { testKafkaBrokers } from '../config/config.ts'
-import { freePorts } from './free-ports.ts'
+import { freePort } from './free-port.ts'
 import { findKafka } from './kafka-install.ts'
 import type { KafkaInstall } from './kafka-install.ts'
 import { KafkaNode } from './kafka-node.ts'
@@ -83,8 +83,10 @@ async function startOwn(
   attempt = 1,
 ): Promise<KafkaServer> {
   const folder = await mkdtemp(join(tmpdir(), 'tributary-kafka-'))
-  const free = await freePorts((options.brokers ?? 1) * PORTS_PER_NODE)
-  const ports = assignPorts(free, options.advertisedPorts)
+  const free = new Set<number>()
+  const portCount = (options.brokers ?? 1) * PORTS_PER_NODE
+  while (free.size < portCount) free.add(await freePort())
+  const ports = assignPorts([...free], options.advertisedPorts)
   const nodes = await makeNodes(install, folder, ports, options)
   const server = new KafkaServer({
     brokers: ports.map(({ client }) => `127.0.0.1:${client}`),
@@ -162,6 +164,10 @@ export class KafkaServer {
     return this.#nodes.map(({ id }) => id)
   }
 
+  isRunning(id: number): boolean {
+    return this.#node(id).isRunning
+  }
+
   pidOf(id: number): number | undefined {
     return this.#node(id).pid
   }
@@ -207,20 +213,24 @@ export class KafkaServer {
   async untilReady(): Promise<void> {
     const topic = 'tributary-ready'
     const running = this.#nodes.filter(({ isRunning }) => isRunning)
-    await this.#poll('Kafka is not ready', async (admin) => {
-      const { brokers } = await admin.describeCluster()
-      if (brokers.length < running.length) return false
-      if (!(await admin.listTopics()).includes(topic)) {
-        const replicationFactor = Math.max(1, this.#nodes.length)
-        await admin.createTopics({
-          topics: [{ topic, numPartitions: 1, replicationFactor }],
-        })
-      }
-      await this.produce(topic, 0, [Buffer.from('ready')])
-      // asking for a group makes the topic of group offsets
-      await admin.fetchOffsets({ groupId: topic, topics: [topic] })
-      return true
-    }, running)
+    await this.#poll(
+      'Kafka is not ready',
+      async (admin) => {
+        const { brokers } = await admin.describeCluster()
+        if (brokers.length < running.length) return false
+        if (!(await admin.listTopics()).includes(topic)) {
+          const replicationFactor = Math.max(1, this.#nodes.length)
+          await admin.createTopics({
+            topics: [{ topic, numPartitions: 1, replicationFactor }],
+          })
+        }
+        await this.produce(topic, 0, [Buffer.from('ready')])
+        // asking for a group makes the topic of group offsets
+        await admin.fetchOffsets({ groupId: topic, topics: [topic] })
+        return true
+      },
+      running,
+    )
   }
 
   /** All replicas of all partitions are in sync. */
@@ -303,13 +313,18 @@ export class KafkaServer {
     })
     await this.#poll(`${topic} keeps its leader`, async (admin) => {
       const partitions = await partitionsOf(admin, topic)
-      return partitions.some(({ partitionId, leader }) => partitionId === partition && leader === to)
+      return partitions.some(
+        ({ partitionId, leader }) => partitionId === partition && leader === to,
+      )
     })
   }
 
   /** Stores records by a client that shares nothing with the one under test. */
   async produce(topic: string, partition: number, values: readonly Buffer[]): Promise<bigint> {
-    const producer = this.#client().producer({ retry: { retries: 0 }, allowAutoTopicCreation: false })
+    const producer = this.#client().producer({
+      retry: { retries: 0 },
+      allowAutoTopicCreation: false,
+    })
     await producer.connect()
     try {
       const messages = values.map((value) => ({ value, partition }))
