@@ -76,7 +76,7 @@ export interface Partition {
 export async function openPartition(options: PartitionOptions): Promise<Partition> {
   const { id, store, directory, settings, clock, logger, registry } = options
   const spoolDirectory = await emptySpool(directory)
-  const chain = await CommitChain.open(store, id)
+  const chain = await CommitChain.open(store, id, { clock })
   const window = await loadWindow(options, chain)
   const slabs = new SlabPool(SLAB_BYTES, Math.ceil(settings.flushBytes / SLAB_BYTES))
   const memtable = new Memtable(slabs, chain.end)

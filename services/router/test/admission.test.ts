@@ -2,26 +2,11 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 
 import { AppError } from '@tributary/common/errors'
+import { VirtualClock } from '@tributary/common/testing/virtual-clock'
 
 import { Admission } from '../src/admission.ts'
 
-class ManualClock {
-  nowMs = 0
-
-  monotonicMs(): number {
-    return this.nowMs
-  }
-
-  nowUnixMs(): number {
-    return this.nowMs
-  }
-
-  nowUnixNano(): bigint {
-    return BigInt(this.nowMs) * 1_000_000n
-  }
-}
-
-function admissionOf(inFlightBytesMax: number, clock = new ManualClock()): Admission {
+function admissionOf(inFlightBytesMax: number, clock = new VirtualClock()): Admission {
   return new Admission({ inFlightBytesMax, clock, random: () => 0.5 })
 }
 
@@ -69,14 +54,14 @@ describe('Admission', () => {
     assert.equal(admission.inFlightBytes, 0)
   })
 
-  it('names a retry delay from the rate at which bytes drain', () => {
-    const clock = new ManualClock()
+  it('names a retry delay from the rate at which bytes drain', async () => {
+    const clock = new VirtualClock()
     const admission = admissionOf(1_000_000, clock)
     assert.equal(admission.retryDelayMs(), 2000)
     // 100 bytes drain per millisecond.
     for (let second = 0; second < 10; second++) {
       const reservation = admission.reserve(100_000)
-      clock.nowMs += 1000
+      await clock.advance(1000)
       reservation.release()
     }
     const held = admission.reserve(1_000_000)
@@ -89,7 +74,7 @@ describe('Admission', () => {
     const delays = [0, 0.999].map((value) =>
       new Admission({
         inFlightBytesMax: 1,
-        clock: new ManualClock(),
+        clock: new VirtualClock(),
         random: () => value,
       }).retryDelayMs(),
     )

@@ -9,11 +9,12 @@
  * Who may write (leases) and what is written (flush) are not known here.
  */
 import assert from 'node:assert/strict'
-import { setTimeout as sleep } from 'node:timers/promises'
 
+import type { Clock } from '../clock.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
 import type { PartitionId } from '../paths.ts'
 import type { CommitRecord } from './commit-record.ts'
+import { systemClock } from '../clock.ts'
 import { AppError } from '../errors.ts'
 import { failpoint } from '../failpoint.ts'
 import { commitKey, commitPrefix, parseCommitKey } from '../paths.ts'
@@ -29,6 +30,12 @@ const APPEND_PAUSE_MS = 200
 
 export type AppendOutcome = 'committed' | { readonly conflict: CommitRecord }
 
+export interface ChainOptions {
+  readonly clock?: Clock
+  /** Between the tries of one append, growing; default 200 ms. */
+  readonly retryPauseMs?: number
+}
+
 export class CommitChain {
   readonly #store: ObjectStore
   readonly #id: PartitionId
@@ -39,12 +46,14 @@ export class CommitChain {
   #lastEpoch = 0
   #lastWriter: string | undefined
 
+  readonly #clock: Clock
   readonly #retryPauseMs: number
 
-  private constructor(store: ObjectStore, id: PartitionId, retryPauseMs: number) {
+  private constructor(store: ObjectStore, id: PartitionId, options: ChainOptions) {
     this.#store = store
     this.#id = id
-    this.#retryPauseMs = retryPauseMs
+    this.#clock = options.clock ?? systemClock
+    this.#retryPauseMs = options.retryPauseMs ?? APPEND_PAUSE_MS
   }
 
   /**
@@ -54,9 +63,9 @@ export class CommitChain {
   static async open(
     store: ObjectStore,
     id: PartitionId,
-    options: { readonly retryPauseMs?: number } = {},
+    options: ChainOptions = {},
   ): Promise<CommitChain> {
-    const chain = new CommitChain(store, id, options.retryPauseMs ?? APPEND_PAUSE_MS)
+    const chain = new CommitChain(store, id, options)
     const prefix = commitPrefix(id)
     // the process before us may have died between naming its last commit and syncing the name
     await store.settle(prefix)
@@ -179,7 +188,7 @@ export class CommitChain {
         }
         // the answer was lost, not the write: the same put again is answered by what is there
         if (error.code !== 'store_unavailable' || attempt === APPEND_ATTEMPTS_MAX) throw error
-        await sleep(this.#retryPauseMs * attempt)
+        await this.#clock.sleep(this.#retryPauseMs * attempt)
       }
     }
   }

@@ -8,7 +8,6 @@
  * hole of the commit: one bad record never stops the partition.
  */
 import { unlink } from 'node:fs/promises'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { hash } from 'node:crypto'
 import type { CommitChain } from '@tributary/common/commit/commit-chain'
 import {
@@ -279,14 +278,14 @@ export class Flusher {
 
   /** Tries until the store takes it; only errors that may pass are waited for. */
   async #untilStored<T>(what: string, action: () => Promise<T>): Promise<T> {
-    const { logger, signal } = this.#options
+    const { logger, clock, signal } = this.#options
     for (let delayMs = RETRY_DELAY_MS_MIN; ; delayMs = Math.min(2 * delayMs, RETRY_DELAY_MS_MAX)) {
       try {
         return await action()
       } catch (error) {
         if (!TEMPORARY.has(toAppError(error).code) || signal.aborted) throw error
         logger.warn({ err: error, what, delayMs }, 'store unavailable, flush waits')
-        await sleep(delayMs, undefined, { signal })
+        await clock.sleep(delayMs, signal)
       }
     }
   }

@@ -8,7 +8,6 @@
  * what payloads mean and when they may be truncated.
  */
 import assert from 'node:assert/strict'
-import { setTimeout as sleep } from 'node:timers/promises'
 
 import { AppError } from '@tributary/common/errors'
 import { isOutOfSpace } from '@tributary/common/file-system'
@@ -167,7 +166,7 @@ export class Wal {
     const { sync, groupDelayMs, groupBytesMax, clock } = this.#options
     if (sync !== 'group' || this.#waitingBytes >= groupBytesMax) return
     const waitMs = this.#groupStartedMs + groupDelayMs - clock.monotonicMs()
-    if (waitMs > 0.5 && this.#state !== 'closed') await sleep(waitMs)
+    if (waitMs > 0.5 && this.#state !== 'closed') await clock.sleep(waitMs)
   }
 
   #takeGroup(): WaitingAppend[] {
