@@ -58,6 +58,7 @@ export const ERROR_ANSWERS = {
   wal_damaged: UNAVAILABLE,
   envelope_damaged: UNAVAILABLE,
   commit_damaged: UNAVAILABLE,
+  routing_table_damaged: UNAVAILABLE,
   object_exists: UNAVAILABLE,
   object_missing: UNAVAILABLE,
   object_too_large: UNAVAILABLE,

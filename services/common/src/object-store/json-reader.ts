@@ -97,6 +97,23 @@ export class JsonReader {
     return value.map((element) => JsonReader.#of(element, this.#code))
   }
 
+  integers(name: string, countMax: number, min: number, max: number): number[] {
+    const value = this.#member(name)
+    if (!Array.isArray(value) || value.length > countMax) {
+      throw this.problem(name, `is no list of at most ${countMax}`)
+    }
+    return value.map((element: unknown) => {
+      if (
+        Number.isSafeInteger(element) &&
+        (element as number) >= min &&
+        (element as number) <= max
+      ) {
+        return (element as number) + 0
+      }
+      throw this.problem(name, `holds what is no integer of ${min} to ${max}`)
+    })
+  }
+
   problem(name: string, problem: string): AppError {
     return new AppError(this.#code, `${name} ${problem}`)
   }

@@ -27,6 +27,7 @@ const COMMON_ORDER = [
   'log',
   'metadata',
   'object-store',
+  'routing',
   'columnar',
   'commit',
   'schema',
