@@ -31,6 +31,20 @@ export function usageOf(pid: number): ProcessUsage {
   }
 }
 
+/** User and system time by the names of the threads, in microseconds; children not among them. */
+export function threadCpuUs(pid: number): Map<string, number> {
+  const times = new Map<string, number>()
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const stat = readOr(`/proc/${pid}/task/${thread}/stat`, '')
+    const name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    const ticks = Number(fields[11] ?? 0) + Number(fields[12] ?? 0)
+    const label = Number(thread) === pid ? 'main' : name
+    times.set(label, (times.get(label) ?? 0) + ticks * TICK_US)
+  }
+  return times
+}
+
 /** Makes peakRssBytes start over; where the kernel does not allow it the old peak stays. */
 export function resetPeakRss(pid: number): void {
   try {

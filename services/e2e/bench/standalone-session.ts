@@ -14,7 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { runLoad, type LoadResult } from '../src/load/load-run.ts'
 import { grpcTransport, httpTransport } from '../src/load/load-transport.ts'
 import { PayloadPool, type PoolOptions } from '../src/load/payload-pool.ts'
-import { StandaloneProcess } from '../src/standalone-process.ts'
+import { StandaloneProcess, type StandaloneOptions } from '../src/standalone-process.ts'
 import { resetPeakRss, usageOf, type ProcessUsage } from './process-usage.ts'
 
 export interface LoadShape {
@@ -39,20 +39,28 @@ const SETTLE_TIMEOUT_MS = 120_000
 export class StandaloneSession {
   readonly #dataDir: string
   readonly #flags: readonly string[]
+  readonly #checkout: string | undefined
   #process: StandaloneProcess
   #acknowledged = 0
   #hasFailures = false
 
-  private constructor(dataDir: string, flags: readonly string[], process: StandaloneProcess) {
+  private constructor(
+    dataDir: string,
+    flags: readonly string[],
+    checkout: string | undefined,
+    process: StandaloneProcess,
+  ) {
     this.#dataDir = dataDir
     this.#flags = flags
+    this.#checkout = checkout
     this.#process = process
   }
 
-  static async start(flags: readonly string[] = []): Promise<StandaloneSession> {
+  /** Of this checkout, or of the one in the folder given. */
+  static async start(flags: readonly string[] = [], checkout?: string): Promise<StandaloneSession> {
     const dataDir = await mkdtemp(join(tmpdir(), 'tributary-bench-'))
-    const server = await StandaloneProcess.start({ dataDir, flags })
-    return new StandaloneSession(dataDir, flags, server)
+    const server = await StandaloneProcess.start(startOptions(dataDir, flags, checkout))
+    return new StandaloneSession(dataDir, flags, checkout, server)
   }
 
   get pid(): number {
@@ -142,7 +150,9 @@ export class StandaloneSession {
   async crashAndRestart(flags: readonly string[] = this.#flags): Promise<number> {
     await this.#process.kill('SIGKILL')
     const startMs = performance.now()
-    this.#process = await StandaloneProcess.start({ dataDir: this.#dataDir, flags })
+    this.#process = await StandaloneProcess.start(
+      startOptions(this.#dataDir, flags, this.#checkout),
+    )
     return (performance.now() - startMs) / 1000
   }
 
@@ -165,6 +175,14 @@ export class StandaloneSession {
     await this.#process.kill('SIGKILL')
     await rm(this.#dataDir, { recursive: true, force: true })
   }
+}
+
+function startOptions(
+  dataDir: string,
+  flags: readonly string[],
+  checkout: string | undefined,
+): StandaloneOptions {
+  return { dataDir, flags, ...(checkout === undefined ? {} : { checkout }) }
 }
 
 async function countRows(folder: string): Promise<number> {

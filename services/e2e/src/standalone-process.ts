@@ -4,17 +4,19 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { resolve as resolvePath } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 export interface StandaloneOptions {
   readonly dataDir: string
+  /** Another checkout whose `tributary` is to run; this one's by default. */
+  readonly checkout?: string
   readonly flags?: readonly string[]
   readonly failpoints?: string
   readonly environment?: Readonly<Record<string, string>>
 }
 
-const COMMAND = fileURLToPath(import.meta.resolve('@tributary/cli/main'))
 const READY_TIMEOUT_MS = 30_000
 /** Log lines kept for a failing test's message. */
 const LOG_LINES_MAX = 400
@@ -22,6 +24,12 @@ const LOG_LINES_MAX = 400
 interface ReadyLine {
   readonly msg?: string
   readonly ports?: { readonly grpc: number; readonly http: number; readonly admin: number }
+}
+
+function commandOf(checkout: string | undefined): string {
+  return checkout === undefined
+    ? fileURLToPath(import.meta.resolve('@tributary/cli/main'))
+    : resolvePath(checkout, 'services/cli/src/main.ts')
 }
 
 /** Ports that the system chooses, where the flags do not say which. */
@@ -49,7 +57,7 @@ export class StandaloneProcess {
     const child = spawn(
       process.execPath,
       [
-        COMMAND,
+        commandOf(options.checkout),
         'standalone',
         `--data-dir=${options.dataDir}`,
         ...freePorts(options.flags ?? []),
