@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { systemClock } from '@tributary/common/clock'
 import { createAdminGrpcServer, type AdminGrpcServer } from '@tributary/common/admin-grpc-server'
 import { createAdminServer, type AdminServer } from '@tributary/common/admin-server'
+import { collectAfterStart, tuneCollector } from '@tributary/common/collector-tuning'
 import {
   objectStoreUrl,
   standaloneSettings,
@@ -29,7 +30,6 @@ import { createGrpcReceiver } from '@tributary/router/receive/grpc-receiver'
 import { createHttpReceiver } from '@tributary/router/receive/http-receiver'
 import type { Receiver } from '@tributary/router/receive/receiver'
 import { ReceiverMetrics } from '@tributary/router/receive/receiver-metrics'
-import { tuneCollector } from './collector-tuning.ts'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { OrphanSweeper } from './orphan-sweeper.ts'
 import { printWelcome, type WelcomeFacts } from './welcome.ts'
@@ -233,6 +233,7 @@ class Standalone {
     }
     const grpc = createGrpcReceiver({ ...shared, port: otlpGrpcPort })
     const http = createHttpReceiver({ ...shared, port: otlpHttpPort })
+    collectAfterStart()
     for (const receiver of [grpc, http]) {
       await receiver.start()
       this.#receivers.push(receiver)
