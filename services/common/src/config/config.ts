@@ -51,6 +51,11 @@ export function testKafkaBrokers(): string | undefined {
   return brokers === '' ? undefined : brokers
 }
 
+/** TRIBUTARY_REDIS_URL: the Redis that tests use where they need none of their own. */
+export function testRedisUrl(): string | undefined {
+  return process.env['TRIBUTARY_REDIS_URL']
+}
+
 /** XDG_CACHE_HOME, else ~/.cache: where tests keep the programs that they built. */
 export function cacheFolder(): string {
   return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'tributary')

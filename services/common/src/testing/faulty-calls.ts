@@ -21,8 +21,8 @@ export interface CallFaults {
 export const NO_FAULTS: CallFaults = { unreachable: 0, answerLost: 0, late: 0, lateMsMax: 0 }
 
 export interface FaultyCallsOptions {
-  /** The clock of the store: `nowUnixMs` alone is used, it may jump. */
-  readonly clock: Clock
+  /** The clock of the store: it may jump. */
+  readonly clock: Pick<Clock, 'nowUnixMs'>
   readonly random: SeededRandom
   readonly faults?: CallFaults
   /** Awaited on the way there and on the way back: where a simulation lets others run. */
@@ -40,7 +40,7 @@ const LATE_CALLS_MAX = 1000
 export class FaultyCalls {
   /** May be changed at any time. */
   faults: CallFaults
-  readonly #clock: Clock
+  readonly #clock: Pick<Clock, 'nowUnixMs'>
   readonly #random: SeededRandom
   readonly #travel: () => Promise<void>
   #late: LateCall[] = []

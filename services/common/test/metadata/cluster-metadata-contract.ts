@@ -3,24 +3,13 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 
 import type { ClusterMetadata, Member } from '@tributary/common/metadata/cluster-metadata'
-import { systemClock, type Clock } from '@tributary/common/clock'
+import type { Clock } from '@tributary/common/clock'
 
-/** A clock that stands until it is moved; nothing here waits by it. */
-export class ManualClock implements Clock {
+/** A clock that stands until it is moved. */
+export class ManualClock implements Pick<Clock, 'nowUnixMs'> {
   unixMs = 1_800_000_000_000
-  readonly sleep = systemClock.sleep.bind(systemClock)
-  readonly after = systemClock.after.bind(systemClock)
-  readonly every = systemClock.every.bind(systemClock)
 
   nowUnixMs(): number {
-    return this.unixMs
-  }
-
-  nowUnixNano(): bigint {
-    return BigInt(this.unixMs) * 1_000_000n
-  }
-
-  monotonicMs(): number {
     return this.unixMs
   }
 }
