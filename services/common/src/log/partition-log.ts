@@ -34,7 +34,10 @@ export interface LogReaderHandler {
    * The partition is paused; resuming it elsewhere is a decision that loses or repeats offsets.
    */
   readonly outOfRange: (partition: number, wanted: bigint, bounds: OffsetBounds) => void
-  /** The reader recovers by itself; for logs and metrics. */
+  /**
+   * The reader recovers by itself; for logs and metrics. Except AppError log_unfit: the topic is gone
+   * or another one by the same name, or reading is not allowed; nothing is delivered any more.
+   */
   readonly trouble: (error: unknown) => void
 }
 
@@ -58,14 +61,18 @@ export interface PartitionLog {
   /** The broker that leads a partition, as far as known: what a circuit breaker stands for. */
   leaderOf(partition: number): string | undefined
   /**
-   * Appends values, each one record, in order, as one batch.
+   * Appends values, each one record, in order, as one batch. They must not change until this settles;
+   * no view of them is kept longer.
    * @returns the offset of the first one
    * @throws AppError log_unavailable: refused, timed out or unknown, the records may be stored;
    *   record_too_large: the log can never take them, nothing was stored;
-   *   log_unfit: topic or rights are missing, a person has to act
+   *   log_unfit: topic or rights are missing, or the topic is another one now: a person has to act
    */
   produce(partition: number, values: readonly Uint8Array[], timeoutMs: number): Promise<bigint>
-  /** Bounds of all partitions that answered, in one round trip per broker. @throws AppError log_unavailable */
+  /**
+   * Bounds of all partitions that answered, in one round trip per broker.
+   * @throws AppError log_unavailable where none did; log_unfit
+   */
   bounds(): Promise<ReadonlyMap<number, OffsetBounds>>
   openReader(handler: LogReaderHandler): Promise<LogReader>
   /** Waits for nothing that is under way. */
