@@ -73,14 +73,11 @@ export class CommitChain {
       chain.#remember(startOfKey(key))
       chain.#count++
     }
-    let expected = chain.#count === chain.#starts.length ? 0n : chain.#starts[0]!
-    for await (const record of readCommits(store, id, chain.#starts)) {
-      checkTiles(id, record, expected)
-      expected = BigInt(record.end)
-      chain.#lastEpoch = record.epoch
-      chain.#lastWriter = record.writer
-    }
-    chain.#end = expected
+    const listed = chain.#starts
+    chain.#starts = []
+    chain.#end = chain.#count === listed.length ? 0n : listed[0]!
+    chain.#count -= listed.length
+    for await (const record of followCommits(store, id, listed, chain.#end)) chain.#advance(record)
     return chain
   }
 
@@ -126,7 +123,7 @@ export class CommitChain {
       this.#advance(record)
       return 'committed'
     }
-    const conflict = parseCommitRecord(winner)
+    const conflict = parseCommit(commitKey(this.#id, this.#end), winner)
     checkTiles(this.#id, conflict, this.#end)
     this.#advance(conflict)
     await this.refresh()
@@ -135,13 +132,10 @@ export class CommitChain {
 
   /** Follows commits that others appended since; answers the new end. */
   async refresh(): Promise<bigint> {
-    for (;;) {
-      const bytes = await this.#read(commitKey(this.#id, this.#end))
-      if (bytes === undefined) return this.#end
-      const record = parseCommitRecord(bytes)
-      checkTiles(this.#id, record, this.#end)
+    for await (const record of followCommits(this.#store, this.#id, [], this.#end)) {
       this.#advance(record)
     }
+    return this.#end
   }
 
   /**
@@ -160,12 +154,7 @@ export class CommitChain {
 
   /** All commits in order, checked to tile. @throws AppError chain_broken, commit_damaged */
   async *records(): AsyncGenerator<CommitRecord> {
-    let expected = 0n
-    for await (const record of readCommits(this.#store, this.#id, this.#listStarts())) {
-      checkTiles(this.#id, record, expected)
-      expected = BigInt(record.end)
-      yield record
-    }
+    yield* followCommits(this.#store, this.#id, this.#listStarts(), 0n)
   }
 
   async *#listStarts(): AsyncGenerator<bigint> {
@@ -181,24 +170,16 @@ export class CommitChain {
       } catch (error) {
         if (!(error instanceof AppError)) throw error
         if (error.code === 'object_exists') {
-          const found = await this.#read(key)
-          // taken and yet not there: only a store that lost a commit answers so
-          if (found === undefined) throw brokenChain(this.#id, 'a commit vanished', { key })
-          return Buffer.from(body).equals(found) ? undefined : found
+          const found = await readBytes(this.#store, key)
+          if (found !== undefined) return Buffer.from(body).equals(found) ? undefined : found
+          // taken and yet not there: a store that answers with old news, so it is asked again
+          if (attempt === APPEND_ATTEMPTS_MAX) throw vanished(key, error)
+        } else if (error.code !== 'store_unavailable' || attempt === APPEND_ATTEMPTS_MAX) {
+          throw error
         }
         // the answer was lost, not the write: the same put again is answered by what is there
-        if (error.code !== 'store_unavailable' || attempt === APPEND_ATTEMPTS_MAX) throw error
         await this.#clock.sleep(this.#retryPauseMs * attempt)
       }
-    }
-  }
-
-  async #read(key: string): Promise<Uint8Array | undefined> {
-    try {
-      return await this.#store.get(key, { bytesMax: COMMIT_BYTES_MAX })
-    } catch (error) {
-      if (error instanceof AppError && error.code === 'object_missing') return undefined
-      throw error
     }
   }
 
@@ -218,6 +199,60 @@ export class CommitChain {
   }
 }
 
+/**
+ * The commits from `end` on, each where the one before ended: those at the listed starts, and those
+ * that an old listing left out, before, between and behind them. Correctness never rests on a listing.
+ * @throws AppError chain_broken, commit_damaged, object_missing
+ */
+async function* followCommits(
+  store: ObjectStore,
+  id: PartitionId,
+  listed: Iterable<bigint> | AsyncIterable<bigint>,
+  end: bigint,
+): AsyncGenerator<CommitRecord> {
+  let expected = end
+  for await (const record of readCommits(store, id, listed)) {
+    while (BigInt(record.start) > expected) {
+      const missed = await readCommitAt(store, id, expected)
+      if (missed === undefined) break
+      expected = BigInt(missed.end)
+      yield missed
+    }
+    checkTiles(id, record, expected)
+    expected = BigInt(record.end)
+    yield record
+  }
+  for (;;) {
+    const next = await readCommitAt(store, id, expected)
+    if (next === undefined) return
+    expected = BigInt(next.end)
+    yield next
+  }
+}
+
+/** undefined where the chain has no commit of this start. */
+async function readCommitAt(
+  store: ObjectStore,
+  id: PartitionId,
+  start: bigint,
+): Promise<CommitRecord | undefined> {
+  const key = commitKey(id, start)
+  const bytes = await readBytes(store, key)
+  if (bytes === undefined) return undefined
+  const record = parseCommit(key, bytes)
+  checkTiles(id, record, start)
+  return record
+}
+
+async function readBytes(store: ObjectStore, key: string): Promise<Uint8Array | undefined> {
+  try {
+    return await store.get(key, { bytesMax: COMMIT_BYTES_MAX })
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'object_missing') return undefined
+    throw error
+  }
+}
+
 /** Reads the commits at these starts, in their order, some ahead. */
 async function* readCommits(
   store: ObjectStore,
@@ -226,15 +261,25 @@ async function* readCommits(
 ): AsyncGenerator<CommitRecord> {
   yield* mapOrdered(starts, READS_IN_FLIGHT_MAX, async (start) => {
     const key = commitKey(id, start)
-    const bytes = await store.get(key, { bytesMax: COMMIT_BYTES_MAX })
-    try {
-      return parseCommitRecord(bytes)
-    } catch (error) {
-      throw new AppError('commit_damaged', 'commit cannot be read', {
-        cause: error,
-        details: { key },
-      })
-    }
+    return parseCommit(key, await store.get(key, { bytesMax: COMMIT_BYTES_MAX }))
+  })
+}
+
+function parseCommit(key: string, bytes: Uint8Array): CommitRecord {
+  try {
+    return parseCommitRecord(bytes)
+  } catch (error) {
+    throw new AppError('commit_damaged', 'commit cannot be read', {
+      cause: error,
+      details: { key },
+    })
+  }
+}
+
+function vanished(key: string, cause: unknown): AppError {
+  return new AppError('store_unavailable', 'a commit is taken and cannot be read', {
+    cause,
+    details: { key },
   })
 }
 

@@ -68,6 +68,12 @@ export interface ObjectStoreOptions {
   readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string }
   /** Sends of one S3 request, with growing pauses; default 4: about 2 s. */
   readonly attemptsMax?: number
+  /** Silence of an S3 connection that ends a request; default 15 s. */
+  readonly idleTimeoutMs?: number
+  /** A call on a small object, with all its attempts; default 60 s. */
+  readonly callTimeoutMs?: number
+  /** One try to upload a file; default 300 s: 256 MiB at 2 MB/s, twice. */
+  readonly uploadTimeoutMs?: number
   readonly logger: Logger
   /** What a file store runs on; tests inject faults. */
   readonly fs?: FileSystem

@@ -62,9 +62,7 @@ const PASSING: readonly ErrorCode[] = ['store_unavailable', 'object_mismatch']
 const PAUSE_MS = 200
 const CONNECT_TIMEOUT_MS = 5000
 const IDLE_TIMEOUT_MS = 15_000
-/** A call on a small object, with all attempts of the SDK. */
 const CALL_TIMEOUT_MS = 60_000
-/** A file of 256 MiB at 2 MB/s, twice. */
 const UPLOAD_TIMEOUT_MS = 300_000
 /** Uploads of several flushes and reads of a query; more would only queue in the kernel. */
 const SOCKETS_MAX = 64
@@ -86,6 +84,8 @@ export class S3ObjectStore implements ObjectStore {
   readonly #prefix: string
   readonly #isSecure: boolean
   readonly #logger: Logger
+  readonly #callTimeoutMs: number
+  readonly #uploadTimeoutMs: number
   #breaker: CircuitBreaker<[string, FinishedFile], void> | undefined
 
   private constructor(url: URL, client: S3Client, options: ObjectStoreOptions) {
@@ -96,6 +96,8 @@ export class S3ObjectStore implements ObjectStore {
     this.#prefix = path === '' ? '' : `${checkObjectKey(path)}/`
     this.#isSecure = options.endpoint?.startsWith('http:') !== true
     this.#logger = options.logger
+    this.#callTimeoutMs = options.callTimeoutMs ?? CALL_TIMEOUT_MS
+    this.#uploadTimeoutMs = options.uploadTimeoutMs ?? UPLOAD_TIMEOUT_MS
   }
 
   /** Sends no request: `probe` is the first. */
@@ -116,7 +118,7 @@ export class S3ObjectStore implements ObjectStore {
       requestChecksumCalculation: 'WHEN_REQUIRED',
       requestHandler: {
         connectionTimeout: CONNECT_TIMEOUT_MS,
-        socketTimeout: IDLE_TIMEOUT_MS,
+        socketTimeout: options.idleTimeoutMs ?? IDLE_TIMEOUT_MS,
         httpAgent: { keepAlive: true, maxSockets: SOCKETS_MAX },
         httpsAgent: { keepAlive: true, maxSockets: SOCKETS_MAX },
       },
@@ -138,7 +140,7 @@ export class S3ObjectStore implements ObjectStore {
         ChecksumCRC32: crc32Base64(body),
         ...(options.onlyIfAbsent === true ? { IfNoneMatch: '*' } : {}),
       })
-      await this.#client.send(withPayloadHash(command, sha256), callOptions())
+      await this.#client.send(withPayloadHash(command, sha256), this.#callOptions())
     }
     await failpoint('store:before-put')
     await this.#retried(key, ['object_mismatch'], () => untilNoConflict(send))
@@ -193,7 +195,7 @@ export class S3ObjectStore implements ObjectStore {
   async head(key: string): Promise<{ bytes: number } | undefined> {
     const command = new HeadObjectCommand({ Bucket: this.#bucket, Key: this.#name(key) })
     try {
-      const { ContentLength = 0 } = await this.#client.send(command, callOptions())
+      const { ContentLength = 0 } = await this.#client.send(command, this.#callOptions())
       return { bytes: ContentLength }
     } catch (error) {
       const known = s3Error(error, key)
@@ -211,7 +213,7 @@ export class S3ObjectStore implements ObjectStore {
         ...(startAfter === undefined ? {} : { StartAfter: `${this.#prefix}${startAfter}` }),
         ...(token === undefined ? {} : { ContinuationToken: token }),
       })
-      const page = await this.#client.send(command, callOptions()).catch((error: unknown) => {
+      const page = await this.#client.send(command, this.#callOptions()).catch((error: unknown) => {
         throw s3Error(error, prefix)
       })
       for (const { Key = '', Size = 0, LastModified } of page.Contents ?? []) {
@@ -226,7 +228,7 @@ export class S3ObjectStore implements ObjectStore {
   async delete(key: string): Promise<void> {
     const command = new DeleteObjectCommand({ Bucket: this.#bucket, Key: this.#name(key) })
     try {
-      await this.#client.send(command, callOptions())
+      await this.#client.send(command, this.#callOptions())
     } catch (error) {
       const known = s3Error(error, key)
       if (known.code !== 'object_missing') throw known
@@ -242,6 +244,10 @@ export class S3ObjectStore implements ObjectStore {
   async close(): Promise<void> {
     this.#breaker?.shutdown()
     this.#client.destroy()
+  }
+
+  #callOptions(): { abortSignal: AbortSignal } {
+    return { abortSignal: AbortSignal.timeout(this.#callTimeoutMs) }
   }
 
   #name(key: string): string {
@@ -272,7 +278,7 @@ export class S3ObjectStore implements ObjectStore {
           bucket: this.#bucket,
           key: name,
           isSecure: this.#isSecure,
-          abortSignal: AbortSignal.timeout(UPLOAD_TIMEOUT_MS),
+          abortSignal: AbortSignal.timeout(this.#uploadTimeoutMs),
         },
         file,
       ),
@@ -292,7 +298,7 @@ export class S3ObjectStore implements ObjectStore {
     })
     let answer: GetObjectCommandOutput
     try {
-      answer = await this.#client.send(command, callOptions())
+      answer = await this.#client.send(command, this.#callOptions())
     } catch (error) {
       if (httpStatus(error) === 416) return undefined
       throw error
@@ -339,10 +345,6 @@ function sdkLogger(logger: Logger) {
     logger.trace({ message }, 'S3 client')
   }
   return { trace: tell, debug: tell, info: tell, warn: tell, error: tell }
-}
-
-function callOptions(): { abortSignal: AbortSignal } {
-  return { abortSignal: AbortSignal.timeout(CALL_TIMEOUT_MS) }
 }
 
 async function collect(
