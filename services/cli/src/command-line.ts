@@ -41,6 +41,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'make a running process write its rows to files now',
     load: async () => (await import('./commands/flush.ts')).flushCommand,
   },
+  keys: {
+    summary: 'make, list, revoke and replace API keys',
+    load: async () => (await import('./commands/keys.ts')).keysCommand,
+  },
   conformance: {
     summary: 'check any OTLP endpoint against the status contract',
     load: async () => (await import('./commands/conformance.ts')).conformanceCommand,

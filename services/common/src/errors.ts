@@ -48,6 +48,7 @@ export const ERROR_ANSWERS = {
   log_full: UNAVAILABLE,
   log_unfit: UNAVAILABLE,
   metadata_unavailable: UNAVAILABLE,
+  credentials_unavailable: UNAVAILABLE,
   store_unavailable: UNAVAILABLE,
   cancelled: UNAVAILABLE,
   internal: UNAVAILABLE,

@@ -11,29 +11,31 @@ import type { Endpoint, ServerState } from '@tributary/cli/conformance/conforman
 import { send } from '@tributary/cli/conformance/send'
 import { protobufPayload } from '@tributary/cli/conformance/payload'
 import { AppError } from '@tributary/common/errors'
+import { generateApiKey } from '@tributary/common/tenants/api-key'
 import type { ErrorCode } from '@tributary/common/errors'
 import { startReceivers } from '@tributary/router/testing/receiver-harness'
 import type { ReceiverHarness } from '@tributary/router/testing/receiver-harness'
 
+import { startGuardedReceivers, type GuardedReceivers } from '../src/guarded-receivers.ts'
+
 /** The states that a handler reports. */
 const HANDLER_CODES = {
   over_rate: 'over_rate',
-  unauthenticated: 'unauthenticated',
-  permission_denied: 'permission_denied',
-  credentials_unchecked: 'not_ready',
   log_unavailable: 'log_unavailable',
 } as const satisfies Partial<Record<ServerState, ErrorCode>>
 
 let harness: ReceiverHarness
 let impatient: ReceiverHarness
+let guarded: GuardedReceivers
 
 before(async () => {
   harness = await startReceivers()
   impatient = await startReceivers({ limits: { answerTimeoutMs: 50 } })
+  guarded = await startGuardedReceivers()
 })
 
 after(async () => {
-  await Promise.all([harness.close(), impatient.close()])
+  await Promise.all([harness.close(), impatient.close(), guarded.close()])
 })
 
 describe('the receivers', () => {
@@ -41,7 +43,7 @@ describe('the receivers', () => {
     const report = await runConformance({
       grpc: harness.grpcTarget,
       http: harness.httpUrl,
-      states: { ...handlerStates(), overloaded, draining, bug, slow },
+      states: { ...handlerStates(), ...credentialStates(), overloaded, draining, bug, slow },
     })
     const failures = report.results.filter(({ result }) => result !== 'pass')
     assert.deepEqual(failures, [])
@@ -66,6 +68,27 @@ function handlerStates(): Partial<Record<ServerState, StateHook>> {
       (run) => withHandler(harness, () => Promise.reject(new AppError(code, `test: ${code}`)), run),
     ]),
   )
+}
+
+/** Keys in a real file, asked for by real receivers. */
+function credentialStates(): Partial<Record<ServerState, StateHook>> {
+  const endpoint = guarded.endpoint
+  const presenting =
+    (headers: Readonly<Record<string, string>>): StateHook =>
+    (run) =>
+      run({ ...endpoint, headers })
+  return {
+    unauthenticated: presenting({}),
+    unknown_key: presenting({ 'x-api-key': generateApiKey().text }),
+    permission_denied: presenting({
+      authorization: `Bearer ${guarded.key}`,
+      'x-tributary-tenant': 'other',
+    }),
+    credentials_unchecked: (run) =>
+      guarded.withoutStore(() =>
+        run({ ...endpoint, headers: { 'x-api-key': generateApiKey().text } }),
+      ),
+  }
 }
 
 async function withHandler<T>(

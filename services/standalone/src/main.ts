@@ -30,6 +30,7 @@ import { createGrpcReceiver } from '@tributary/router/receive/grpc-receiver'
 import { createHttpReceiver } from '@tributary/router/receive/http-receiver'
 import type { Receiver } from '@tributary/router/receive/receiver'
 import { ReceiverMetrics } from '@tributary/router/receive/receiver-metrics'
+import { openCredentials, type Credentials } from '@tributary/router/tenants/credentials'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { OrphanSweeper } from './orphan-sweeper.ts'
 import { printWelcome, type WelcomeFacts } from './welcome.ts'
@@ -64,6 +65,7 @@ class Standalone {
   #store: ObjectStore | undefined
   #partition: Partition | undefined
   #sweeper: OrphanSweeper | undefined
+  #credentials: Credentials | undefined
   #receivers: Receiver[] = []
   #isServing = false
   #failure: unknown
@@ -118,6 +120,18 @@ class Standalone {
         this.#sweeper.start()
       },
       stop: () => this.#sweeper?.stop(),
+    })
+    lifecycle.add({
+      name: 'credentials',
+      start: async () => {
+        this.#credentials = await openCredentials({
+          ...this.#config,
+          clock: systemClock,
+          logger: this.#logger,
+          registry: this.#registry,
+        })
+      },
+      stop: () => this.#credentials?.close(),
     })
     lifecycle.add({
       name: 'receivers',
@@ -227,6 +241,7 @@ class Standalone {
         connectionAgeMs: this.#config.connectionAgeMaxMs,
         answerTimeoutMs: this.#config.requestTimeoutMs,
       },
+      authenticator: this.#credentials?.authenticator,
       logger: this.#logger,
       metrics: new ReceiverMetrics(this.#registry, admission),
       clock: systemClock,

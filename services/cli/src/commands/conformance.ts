@@ -1,3 +1,4 @@
+import { processEnvironment } from '@tributary/common/config/config'
 import { boolean, text, url } from '@tributary/common/config/setting'
 import { parseSettings } from '@tributary/common/config/setting-table'
 import { AppError } from '@tributary/common/errors'
@@ -20,6 +21,11 @@ const settings = {
     schemes: ['http', 'https'],
     sentence: 'The OTLP/HTTP endpoint, without /v1/...',
   }),
+  apiKey: text({
+    default: undefined,
+    sentence:
+      'API key of one tenant, sent with every call; calls without it and with another are checked.',
+  }),
   only: text({ default: undefined, sentence: 'Only the cases whose name contains this.' }),
   json: boolean({ default: false, sentence: 'Write the report as JSON.' }),
 }
@@ -35,7 +41,7 @@ export const conformanceCommand: Command = {
 }
 
 async function runConformanceCommand(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { config } = parseSettings(settings, { args })
+  const { config } = parseSettings(settings, { args, environment: processEnvironment() })
   if (config.grpc === undefined && config.http === undefined) {
     throw new AppError('invalid_config', 'no endpoint', {
       details: { problems: ['give --grpc HOST:PORT, --http URL, or both'] },
@@ -44,6 +50,7 @@ async function runConformanceCommand(args: readonly string[], terminal: Terminal
   const report = await runConformance({
     ...(config.grpc === undefined ? {} : { grpc: config.grpc }),
     ...(config.http === undefined ? {} : { http: config.http.replace(/\/+$/, '') }),
+    ...(config.apiKey === undefined ? {} : { apiKey: config.apiKey }),
     ...(config.only === undefined ? {} : { only: config.only }),
   })
   if (config.json) terminal.out.write(`${JSON.stringify(report, null, 2)}\n`)

@@ -98,7 +98,7 @@ function flagCases(): ConformanceCase[] {
       sent: 'flag 0 with grpc-encoding: gzip',
       expected: 'OK',
       run: (endpoint) =>
-        probeGrpc(endpoint.grpc, {
+        probeGrpc(endpoint, {
           path: GRPC_PATHS.logs,
           headers: { 'grpc-encoding': 'gzip' },
           frames: [framed(protobufPayload('logs'))],
@@ -112,7 +112,7 @@ function flagCases(): ConformanceCase[] {
       sent: 'flag 1 without grpc-encoding',
       expected: describe(INVALID, 'grpc'),
       run: (endpoint) =>
-        probeGrpc(endpoint.grpc, {
+        probeGrpc(endpoint, {
           path: GRPC_PATHS.logs,
           frames: [framed(gzipSync(protobufPayload('logs')), true)],
         }),

@@ -1,3 +1,5 @@
+import type { SecureContextOptions } from 'node:tls'
+
 import type { Compression } from '@tributary/common/compression'
 
 import type { ProbeAnswer } from './probe-answer.ts'
@@ -8,6 +10,7 @@ export const SERVER_STATES = [
   'draining',
   'over_rate',
   'unauthenticated',
+  'unknown_key',
   'permission_denied',
   'credentials_unchecked',
   'log_unavailable',
@@ -21,8 +24,12 @@ export type ProbeTransport = 'grpc' | 'http'
 export interface Endpoint {
   /** host:port */
   readonly grpc: string
-  /** http://host:port */
+  /** http://host:port, or https */
   readonly http: string
+  /** Sent with every call: credentials. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** Set: gRPC goes over TLS too. */
+  readonly tls?: SecureContextOptions
 }
 
 /** Who asks for it: the OTLP or gRPC specification, or Tributary beyond them. */

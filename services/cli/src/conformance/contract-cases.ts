@@ -73,6 +73,7 @@ const STATE_EXPECTATIONS: readonly (readonly [ServerState, Expectation])[] = [
   ['draining', UNAVAILABLE],
   ['over_rate', OVER_RATE],
   ['unauthenticated', UNAUTHENTICATED],
+  ['unknown_key', UNAUTHENTICATED],
   ['permission_denied', PERMISSION_DENIED],
   ['credentials_unchecked', UNAVAILABLE],
   ['log_unavailable', UNAVAILABLE],
@@ -185,7 +186,7 @@ function oversizeCases(): ConformanceCase[] {
     sent: 'a prefix with length 4294967295 and three bytes, the stream left open',
     expected: describe(TOO_LARGE, 'grpc'),
     run: (endpoint) =>
-      probeGrpc(endpoint.grpc, { path: GRPC_PATHS.logs, frames: [announced], endsStream: false }),
+      probeGrpc(endpoint, { path: GRPC_PATHS.logs, frames: [announced], endsStream: false }),
     check: (answer) => checkStatus(answer, TOO_LARGE, 'grpc'),
   }
   const http = (['protobuf', 'json'] as const).map((encoding): ConformanceCase => ({
@@ -195,7 +196,7 @@ function oversizeCases(): ConformanceCase[] {
     sent: 'content-length: 8589934592 and three bytes, the body left open',
     expected: describe(TOO_LARGE, 'http'),
     run: (endpoint) =>
-      probeHttp(endpoint.http, {
+      probeHttp(endpoint, {
         path: HTTP_PATHS.logs,
         headers: { 'content-type': ENCODING_TYPES[encoding], 'content-length': '8589934592' },
         chunks: [Buffer.from([1, 2, 3])],
@@ -215,7 +216,7 @@ function unknownGrpc(): ConformanceCase[] {
   const probe =
     (path: string, headers: Readonly<Record<string, string | undefined>>) =>
     (endpoint: Endpoint): Promise<ProbeAnswer> =>
-      probeGrpc(endpoint.grpc, { path, headers, frames })
+      probeGrpc(endpoint, { path, headers, frames })
   const base = { transport: 'grpc', authority: 'grpc' } as const
   const expected = describe(UNSUPPORTED, 'grpc')
   const check = (answer: ProbeAnswer): string | undefined =>
@@ -279,7 +280,7 @@ function unknownHttp(): ConformanceCase[] {
       sent: name,
       expected: describe(expectation, 'http'),
       run: (endpoint) =>
-        probeHttp(endpoint.http, {
+        probeHttp(endpoint, {
           path: HTTP_PATHS.logs,
           chunks: [probe.method === 'GET' ? new Uint8Array(0) : body],
           ...probe,

@@ -225,7 +225,7 @@ function httpCase(
     authority: 'otlp',
     sent: name,
     expected: '200',
-    run: (endpoint) => probeHttp(endpoint.http, { path: HTTP_PATHS.logs, ...probe }),
+    run: (endpoint) => probeHttp(endpoint, { path: HTTP_PATHS.logs, ...probe }),
     check: checkOf(FULL_SUCCESS, 'http'),
   }
 }
@@ -243,7 +243,7 @@ function grpcCase(
     authority: expectation === INVALID ? 'tributary' : authority,
     sent: name,
     expected: describe(expectation, 'grpc'),
-    run: (endpoint) => probeGrpc(endpoint.grpc, { path: GRPC_PATHS.logs, ...probe }),
+    run: (endpoint) => probeGrpc(endpoint, { path: GRPC_PATHS.logs, ...probe }),
     check: checkOf(expectation, 'grpc'),
   }
 }

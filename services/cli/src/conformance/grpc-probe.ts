@@ -2,6 +2,7 @@
 import { connect, constants } from 'node:http2'
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2'
 
+import type { Endpoint } from './conformance-case.ts'
 import { readRpcStatus } from './probe-answer.ts'
 import type { ProbeAnswer } from './probe-answer.ts'
 
@@ -27,10 +28,15 @@ export function framed(message: Uint8Array, isCompressed = false): Uint8Array {
 }
 
 /** Sends one probe over a connection of its own; never throws for what the server does. */
-export async function probeGrpc(target: string, probe: GrpcProbe): Promise<ProbeAnswer> {
-  const session = connect(`http://${target}`)
+export async function probeGrpc(endpoint: Endpoint, probe: GrpcProbe): Promise<ProbeAnswer> {
+  const { tls } = endpoint
+  const session =
+    tls === undefined
+      ? connect(`http://${endpoint.grpc}`)
+      : connect(`https://${endpoint.grpc}`, tls)
+  const headers = { ...endpoint.headers, ...probe.headers }
   try {
-    return await probeSession(session, probe)
+    return await probeSession(session, { ...probe, headers })
   } finally {
     session.destroy()
   }

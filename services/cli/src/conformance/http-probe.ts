@@ -1,7 +1,9 @@
 /** An HTTP request by hand on node:http, so that any headers and bytes can be sent. */
 import { Agent, request } from 'node:http'
 import type { IncomingMessage } from 'node:http'
+import { Agent as TlsAgent, request as requestOverTls } from 'node:https'
 
+import type { Endpoint } from './conformance-case.ts'
 import { readRpcStatus, readRpcStatusJson } from './probe-answer.ts'
 import type { ProbeAnswer } from './probe-answer.ts'
 
@@ -19,13 +21,17 @@ export interface HttpProbe {
 }
 
 const PROBE_TIMEOUT_MS = 15_000
+const ONE_CALL = { keepAlive: false, maxSockets: 1 } as const
 
 /** Sends one probe; never throws for what the server does. */
-export function probeHttp(url: string, probe: HttpProbe): Promise<ProbeAnswer> {
+export function probeHttp(endpoint: Endpoint, probe: HttpProbe): Promise<ProbeAnswer> {
   return new Promise((resolve) => {
-    const base = new URL(url)
+    const base = new URL(endpoint.http)
+    const isSecure = base.protocol === 'https:'
     const length = probe.chunks.reduce((sum, chunk) => sum + chunk.length, 0)
-    const sent = request({
+    const send = isSecure ? requestOverTls : request
+    const sent = send({
+      ...endpoint.tls,
       host: base.hostname,
       port: base.port,
       path: base.pathname.replace(/\/$/, '') + probe.path,
@@ -34,9 +40,10 @@ export function probeHttp(url: string, probe: HttpProbe): Promise<ProbeAnswer> {
         ...(probe.isChunked === true
           ? { 'transfer-encoding': 'chunked' }
           : { 'content-length': String(length) }),
+        ...endpoint.headers,
         ...probe.headers,
       },
-      agent: probe.agent ?? new Agent({ keepAlive: false, maxSockets: 1 }),
+      agent: probe.agent ?? (isSecure ? new TlsAgent(ONE_CALL) : new Agent(ONE_CALL)),
     })
     const finish = (answer: ProbeAnswer): void => {
       clearTimeout(timer)

@@ -3,6 +3,10 @@
  * server in a special state run only where the caller brings a hook for it, and are listed as not
  * run elsewhere. One case at a time, each over connections of its own, so that none hides another.
  */
+import type { SecureContextOptions } from 'node:tls'
+
+import { generateApiKey } from '@tributary/common/tenants/api-key'
+
 import type { ConformanceCase, Endpoint, ServerState } from './conformance-case.ts'
 import { compressionCases } from './compression-cases.ts'
 import { contractCases } from './contract-cases.ts'
@@ -15,8 +19,12 @@ export type StateHook = <T>(run: (endpoint: Endpoint) => Promise<T>) => Promise<
 export interface ConformanceOptions {
   /** host:port; undefined leaves the transport out. */
   readonly grpc?: string
-  /** http://host:port; undefined leaves the transport out. */
+  /** http://host:port, or https; undefined leaves the transport out. */
   readonly http?: string
+  /** Presented by every call, of one tenant; with it the refusal of other credentials is checked too. */
+  readonly apiKey?: string
+  /** Set: gRPC goes over TLS. */
+  readonly tls?: SecureContextOptions
   /** Runs the cases whose name contains it. */
   readonly only?: string
   readonly states?: Partial<Readonly<Record<ServerState, StateHook>>>
@@ -68,11 +76,11 @@ async function runCase(
 ): Promise<CaseResult> {
   const { name, transport, authority, sent, expected, state } = testCase
   const base = { name, transport, authority, sent, expected }
-  const hook = state === undefined ? undefined : options.states?.[state]
+  const hook = state === undefined ? undefined : hookOf(state, options)
   if (state !== undefined && hook === undefined) {
     return { ...base, result: 'not run', got: '', reason: `needs a server that is ${state}` }
   }
-  const endpoint: Endpoint = { grpc: options.grpc ?? '', http: options.http ?? '' }
+  const endpoint = endpointOf(options)
   try {
     const answer = await (hook === undefined ? testCase.run(endpoint) : hook(testCase.run))
     const wrong = testCase.check(answer)
@@ -85,6 +93,39 @@ async function runCase(
   } catch (error) {
     return { ...base, result: 'fail', got: '', reason: `probe failed: ${String(error)}` }
   }
+}
+
+function endpointOf({ grpc, http, apiKey, tls }: ConformanceOptions): Endpoint {
+  return {
+    grpc: grpc ?? '',
+    http: http ?? '',
+    ...(apiKey === undefined ? {} : { headers: bearer(apiKey) }),
+    ...(tls === undefined ? {} : { tls }),
+  }
+}
+
+/** Names a tenant that nobody has a key for. */
+const OTHER_TENANT = { 'x-tributary-tenant': 'conformance-other-tenant' } as const
+
+/** States that the caller brings about, and those that only take other credentials than the right ones. */
+function hookOf(state: ServerState, options: ConformanceOptions): StateHook | undefined {
+  const hook = options.states?.[state]
+  if (hook !== undefined || options.apiKey === undefined) return hook
+  const endpoint = endpointOf(options)
+  switch (state) {
+    case 'unauthenticated':
+      return (run) => run({ ...endpoint, headers: {} })
+    case 'unknown_key':
+      return (run) => run({ ...endpoint, headers: bearer(generateApiKey().text) })
+    case 'permission_denied':
+      return (run) => run({ ...endpoint, headers: { ...endpoint.headers, ...OTHER_TENANT } })
+    default:
+      return undefined
+  }
+}
+
+function bearer(apiKey: string): Readonly<Record<string, string>> {
+  return { authorization: `Bearer ${apiKey}` }
 }
 
 function describeAnswer(answer: ProbeAnswer): string {

@@ -38,13 +38,13 @@ export function sendCompressed(
 ): Promise<ProbeAnswer> {
   const isCompressed = variant.compression !== 'identity'
   if (variant.transport === 'grpc') {
-    return probeGrpc(endpoint.grpc, {
+    return probeGrpc(endpoint, {
       path: GRPC_PATHS[signal],
       headers: { ...(isCompressed ? { 'grpc-encoding': variant.compression } : {}), ...headers },
       frames: [framed(compressed, isCompressed)],
     })
   }
-  return probeHttp(endpoint.http, {
+  return probeHttp(endpoint, {
     path: HTTP_PATHS[signal],
     headers: {
       'content-type': ENCODING_TYPES[variant.encoding],

@@ -11,6 +11,7 @@ import { LIMITS } from '../limits.ts'
 import { boolean, bytes, choice, duration, integer, port, text, url } from './setting.ts'
 import type { SettingSection } from './setting-report.ts'
 import type { ConfigOf, Relation } from './setting-table.ts'
+import { credentialSettings } from './tenant-settings.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -215,6 +216,7 @@ export const storeSettings = {
 export const standaloneSettings = {
   ...processSettings,
   ...receiveSettings,
+  ...credentialSettings,
   ...walSettings,
   ...flushSettings,
   ...storeSettings,
@@ -224,6 +226,7 @@ export type StandaloneConfig = ConfigOf<typeof standaloneSettings>
 export const STANDALONE_SECTIONS: readonly SettingSection[] = [
   { title: 'Process', table: processSettings },
   { title: 'Receiving', table: receiveSettings },
+  { title: 'Credentials', table: credentialSettings },
   { title: 'Write-ahead log', table: walSettings },
   { title: 'Flushing', table: flushSettings },
   { title: 'Object store', table: storeSettings },

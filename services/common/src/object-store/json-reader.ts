@@ -46,6 +46,11 @@ export class JsonReader {
     return names
   }
 
+  /** Whether the member is there at all. */
+  has(name: string): boolean {
+    return this.#member(name) !== undefined
+  }
+
   integer(name: string, min: number, max: number): number {
     const value = this.#member(name)
     if (Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max) {

@@ -28,6 +28,7 @@ const COMMON_ORDER = [
   'metadata',
   'object-store',
   'routing',
+  'tenants',
   'columnar',
   'commit',
   'schema',

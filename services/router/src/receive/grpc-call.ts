@@ -12,7 +12,7 @@ import type { Compression } from '@tributary/common/compression'
 import { AppError, toAppError } from '@tributary/common/errors'
 
 import type { Reservation } from '../admission.ts'
-import { tenantOf } from '../tenant-header.ts'
+import { checkStanding, type Caller } from '../tenants/authenticator.ts'
 import type { ExportRoute } from './export-route.ts'
 import { ROUTE_BY_GRPC_PATH } from './export-route.ts'
 import { ACCEPTED_ENCODINGS, answerOutcome, answerStatus } from './grpc-answer.ts'
@@ -35,7 +35,7 @@ export class GrpcCall {
   #phaseSinceMs: number
   #progressMs: number
   #route: ExportRoute | undefined
-  #tenant = ''
+  #caller: Caller | undefined
   #encoding: Compression = 'identity'
   #isCompressed = false
   #reservation: Reservation | undefined
@@ -58,15 +58,36 @@ export class GrpcCall {
 
   /** Admits or refuses the call by its headers, before any of its body is read. */
   start(headers: IncomingHttpHeaders): void {
-    const stream = this.#stream
-    stream.on('error', ignoreStreamError)
+    this.#stream.on('error', ignoreStreamError)
     try {
       this.#checkHeaders(headers)
+      const caller = this.#core.identify(headers)
+      if (caller instanceof Promise) {
+        caller.then(
+          (known) => {
+            this.#admit(known)
+          },
+          (error: unknown) => {
+            this.#fail(toAppError(error))
+          },
+        )
+      } else this.#admit(caller)
+    } catch (error) {
+      this.#fail(toAppError(error))
+    }
+  }
+
+  /** Nothing of the body was read until here: the stream is paused while nobody listens. */
+  #admit(caller: Caller): void {
+    if (this.#phase !== 'reading') return
+    this.#caller = caller
+    try {
       this.#reservation = this.#core.admit(reservationBytes(CALL_ESTIMATE_BYTES, false))
     } catch (error) {
       this.#fail(toAppError(error))
       return
     }
+    const stream = this.#stream
     stream.on('data', (chunk: Uint8Array) => {
       this.#read(chunk)
     })
@@ -126,7 +147,6 @@ export class GrpcCall {
       })
     }
     this.#encoding = encoding
-    this.#tenant = tenantOf(headers)
     const timeoutMs = grpcTimeoutMs(singleHeader(headers['grpc-timeout']))
     if (timeoutMs !== undefined) this.#deadlineAtMs = this.#phaseSinceMs + timeoutMs
   }
@@ -160,6 +180,7 @@ export class GrpcCall {
     if (this.#phase !== 'reading') return
     let wireBody: Uint8Array
     try {
+      checkStanding(this.#caller!)
       wireBody = this.#reader.finish()
     } catch (error) {
       this.#fail(toAppError(error))
@@ -172,7 +193,7 @@ export class GrpcCall {
         transport: 'grpc',
         route: this.#route!,
         encoding: 'protobuf',
-        tenant: this.#tenant,
+        tenant: this.#caller!.tenant,
         compression: this.#isCompressed ? this.#encoding : 'identity',
         wireBody,
         releaseBody: () => {

@@ -13,7 +13,7 @@ import { AppError, toAppError } from '@tributary/common/errors'
 
 import type { Reservation } from '../admission.ts'
 import type { BodyEncoding } from '../export-handler.ts'
-import { tenantOf } from '../tenant-header.ts'
+import { checkStanding, type Caller } from '../tenants/authenticator.ts'
 import { BodyBuffer } from './body-buffer.ts'
 import type { ExportRoute } from './export-route.ts'
 import { ROUTE_BY_HTTP_PATH } from './export-route.ts'
@@ -36,7 +36,7 @@ export class HttpCall {
   #route: ExportRoute | undefined
   #encoding: BodyEncoding = 'json'
   #compression: Compression = 'identity'
-  #tenant = ''
+  #caller: Caller | undefined
   #reservation: Reservation | undefined
   #body: BodyBuffer | undefined
   #discardedBytes = 0
@@ -72,6 +72,28 @@ export class HttpCall {
     this.#response.on('error', ignoreRequestError)
     try {
       this.#checkHeaders()
+      const caller = this.#core.identify(request.headers)
+      if (caller instanceof Promise) {
+        caller.then(
+          (known) => {
+            this.#admit(known)
+          },
+          (error: unknown) => {
+            this.#fail(toAppError(error))
+          },
+        )
+      } else this.#admit(caller)
+    } catch (error) {
+      this.#fail(toAppError(error))
+    }
+  }
+
+  /** Nothing of the body was read until here: the request is paused while nobody listens. */
+  #admit(caller: Caller): void {
+    if (this.#phase !== 'reading') return
+    this.#caller = caller
+    const request = this.#request
+    try {
       const length = this.#contentLength()
       const isCompressed = this.#compression !== 'identity'
       this.#reservation = this.#core.admit(
@@ -150,7 +172,6 @@ export class HttpCall {
       throw new AppError('unsupported_media_type', 'content-encoding is not supported')
     }
     this.#compression = compression
-    this.#tenant = tenantOf(headers)
   }
 
   /** Undefined for a chunked body. The parser has checked that it is a number. */
@@ -197,6 +218,12 @@ export class HttpCall {
 
   #handle(): void {
     if (this.#phase !== 'reading') return
+    try {
+      checkStanding(this.#caller!)
+    } catch (error) {
+      this.#fail(toAppError(error))
+      return
+    }
     this.#phase = 'handling'
     this.#phaseSinceMs = this.#core.nowMs
     const body = this.#body!
@@ -205,7 +232,7 @@ export class HttpCall {
         transport: 'http',
         route: this.#route!,
         encoding: this.#encoding,
-        tenant: this.#tenant,
+        tenant: this.#caller!.tenant,
         compression: this.#compression,
         wireBody: body.finish(),
         releaseBody: () => {
@@ -235,7 +262,7 @@ export class HttpCall {
     const wasReading = this.#phase === 'reading'
     if (wasReading) this.#releaseUnread()
     if (!this.#finish(error.code)) return
-    const extra: OutgoingHttpHeaders = error.code === 'unknown_method' ? { allow: 'POST' } : {}
+    const extra = EXTRA_HEADERS[error.code] ?? {}
     if (wasReading && !this.#request.complete) {
       if (this.#awaitsContinue) this.#response.shouldKeepAlive = false
       else this.#discardRest()
@@ -269,6 +296,12 @@ export class HttpCall {
     if (this.#core.isDraining && this.#request.complete) this.#response.shouldKeepAlive = false
     return !this.#response.destroyed
   }
+}
+
+/** What HTTP wants beside the status (RFC 9110). */
+const EXTRA_HEADERS: Readonly<Partial<Record<AppError['code'], OutgoingHttpHeaders>>> = {
+  unknown_method: { allow: 'POST' },
+  unauthenticated: { 'www-authenticate': 'Bearer' },
 }
 
 function encodingOf(contentType: string | undefined): BodyEncoding | undefined {

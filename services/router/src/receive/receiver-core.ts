@@ -3,6 +3,8 @@ import type { Clock } from '@tributary/common/clock'
 import { AppError } from '@tributary/common/errors'
 
 import type { Admission, Reservation } from '../admission.ts'
+import { tenantOf, type CallHeaders } from '../tenant-header.ts'
+import type { Authenticator, Caller } from '../tenants/authenticator.ts'
 import { BodyPool } from './body-pool.ts'
 import { ExportPipeline } from './export-pipeline.ts'
 import { RECEIVER_LIMITS } from './receiver-limits.ts'
@@ -19,6 +21,7 @@ export class ReceiverCore {
   readonly pipeline: ExportPipeline
   readonly bodies = new BodyPool()
   readonly random: () => number
+  readonly #authenticator: Authenticator | undefined
   readonly #clock: Clock
   #isDraining = false
 
@@ -28,6 +31,7 @@ export class ReceiverCore {
     this.metrics = options.metrics
     this.logger = options.logger
     this.random = options.random ?? Math.random
+    this.#authenticator = options.authenticator
     this.#clock = options.clock
     this.pipeline = new ExportPipeline({ ...options, limits: this.limits })
   }
@@ -42,6 +46,16 @@ export class ReceiverCore {
 
   drain(): void {
     this.#isDraining = true
+  }
+
+  /**
+   * Whose rows a call brings; a promise only where the key store has to be asked.
+   * @throws AppError unauthenticated, permission_denied, credentials_unavailable, invalid_tenant
+   */
+  identify(headers: CallHeaders): Caller | Promise<Caller> {
+    return this.#authenticator === undefined
+      ? { tenant: tenantOf(headers), credential: undefined }
+      : this.#authenticator.identify(headers, undefined)
   }
 
   /** @throws AppError draining, overloaded */

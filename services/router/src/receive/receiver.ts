@@ -3,6 +3,7 @@ import type { Logger } from '@tributary/common/logger'
 
 import type { Admission } from '../admission.ts'
 import type { ExportHandler } from '../export-handler.ts'
+import type { Authenticator } from '../tenants/authenticator.ts'
 import type { ReceiverMetrics } from './receiver-metrics.ts'
 import type { ReceiverLimits } from './receiver-limits.ts'
 
@@ -15,6 +16,8 @@ export interface ReceiverOptions {
   readonly admission: Admission
   /** Overrides of RECEIVER_LIMITS. */
   readonly limits?: Partial<ReceiverLimits>
+  /** Undefined: whoever calls names the tenant. */
+  readonly authenticator?: Authenticator | undefined
   readonly logger: Logger
   readonly metrics: ReceiverMetrics
   readonly clock: Clock

@@ -9,6 +9,7 @@ import type { ExportHandler } from '../export-handler.ts'
 import { createGrpcReceiver } from '../receive/grpc-receiver.ts'
 import { createHttpReceiver } from '../receive/http-receiver.ts'
 import { ReceiverMetrics } from '../receive/receiver-metrics.ts'
+import type { Authenticator } from '../tenants/authenticator.ts'
 import type { ReceiverLimits } from '../receive/receiver-limits.ts'
 import type { Receiver } from '../receive/receiver.ts'
 import { createProbeHandler } from './probe-handler.ts'
@@ -17,6 +18,7 @@ import type { ProbeHandler } from './probe-handler.ts'
 export interface HarnessOptions {
   readonly limits?: Partial<ReceiverLimits>
   readonly inFlightBytesMax?: number
+  readonly authenticator?: Authenticator
   /** Instead of the probe handler. */
   readonly handler?: ExportHandler
 }
@@ -48,6 +50,7 @@ export async function startReceivers(options: HarnessOptions = {}): Promise<Rece
     handler: options.handler ?? probe.handler,
     admission,
     limits: { sweepIntervalMs: 20, ...options.limits },
+    authenticator: options.authenticator,
     logger: createLogger({ name: 'receiver-test', level: 'silent' }),
     metrics: new ReceiverMetrics(registry, admission),
     clock: systemClock,
