@@ -11,7 +11,7 @@
  * The maps hold presented texts, so that the usual check is one look-up and no hash. They are bounded
  * and give up their oldest entry; the store is asked again for it.
  */
-import type { Clock } from '@tributary/common/clock'
+import type { Clock, Timer } from '@tributary/common/clock'
 import { AppError } from '@tributary/common/errors'
 import type { Logger } from '@tributary/common/logger'
 import { isHashOf, parseApiKey, type ApiKey } from '@tributary/common/tenants/api-key'
@@ -75,7 +75,7 @@ export class KeyCache {
   readonly #refused = new Map<string, number>()
   readonly #pending = new Map<string, Promise<Found>>()
   #asking: { readonly ids: Set<string>; readonly answer: Promise<Answer> } | undefined
-  #timer: NodeJS.Timeout | undefined
+  #timer: Timer | undefined
   #refreshing: Promise<void> | undefined
   #isStoreAway = false
 
@@ -101,15 +101,15 @@ export class KeyCache {
   }
 
   start(): void {
-    this.#timer = setInterval(() => {
+    this.#timer = this.#options.clock.every(this.#limits.refreshMs, () => {
       this.#refreshing ??= this.refresh().finally(() => {
         this.#refreshing = undefined
       })
-    }, this.#limits.refreshMs).unref()
+    })
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#timer)
+    this.#timer?.cancel()
     await this.#refreshing
   }
 

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 
-import type { Clock } from '@tributary/common/clock'
 import { AppError } from '@tributary/common/errors'
 import { createLogger } from '@tributary/common/logger'
 import { generateApiKey, hashApiKey, type ApiKey } from '@tributary/common/tenants/api-key'
 import type { KeyRecord } from '@tributary/common/tenants/key-record'
 import { KEYS_PER_QUESTION_MAX, type KeyStore } from '@tributary/common/tenants/key-store'
+import { VirtualClock } from '@tributary/common/testing/virtual-clock'
 
 import { KEY_CACHE_LIMITS, KeyCache, type KeyCacheLimits } from '../../src/tenants/key-cache.ts'
 
@@ -66,20 +66,15 @@ class UnsteadyStore implements KeyStore {
 interface Bench {
   readonly store: UnsteadyStore
   readonly cache: KeyCache
-  readonly after: (ms: number) => void
+  readonly after: (ms: number) => Promise<void>
 }
 
 function bench(limits: Partial<KeyCacheLimits> = {}): Bench {
-  let nowMs = 1_000_000
-  const clock: Clock = {
-    nowUnixMs: () => 1_767_225_600_000 + nowMs,
-    nowUnixNano: () => 0n,
-    monotonicMs: () => nowMs,
-  }
+  const clock = new VirtualClock()
   const store = new UnsteadyStore()
   const logger = createLogger({ name: 'key-cache-test', level: 'silent' })
   const cache = new KeyCache({ store, clock, logger, staleMaxMs: STALE_MAX_MS, limits })
-  return { store, cache, after: (ms) => void (nowMs += ms) }
+  return { store, cache, after: (ms) => clock.advance(ms) }
 }
 
 /** The code of a refusal, or the tenant. */
@@ -131,7 +126,7 @@ describe('KeyCache', () => {
     assert.equal(store.questions.length, 1)
     store.records.set(key.id, { ...store.records.get(store.issue().id)!, id: key.id })
     store.change(key, { hash: hashApiKey(key) })
-    after(KEY_CACHE_LIMITS.refusedMs)
+    await after(KEY_CACHE_LIMITS.refusedMs)
     assert.equal(await outcomeOf(cache, key.text), 'shop')
   })
 
@@ -169,16 +164,31 @@ describe('KeyCache', () => {
     const key = store.issue()
     await cache.check(key.text)
     store.change(key, { revokedAt: '2026-02-01T00:00:00.000Z' })
-    after(KEY_CACHE_LIMITS.freshMs + 1)
+    await after(KEY_CACHE_LIMITS.freshMs + 1)
     assert.ok(KEY_CACHE_LIMITS.freshMs + KEY_CACHE_LIMITS.refreshMs < 30_000)
     assert.equal(await outcomeOf(cache, key.text), 'unauthenticated')
+  })
+
+  it('refreshes by itself, and stops that', async () => {
+    const { store, cache, after } = bench()
+    const key = store.issue()
+    const credential = await cache.check(key.text)
+    cache.start()
+    store.change(key, { revokedAt: '2026-02-01T00:00:00.000Z' })
+    await after(KEY_CACHE_LIMITS.refreshMs)
+    assert.equal(credential.isRevoked, true)
+    await cache.stop()
+    const asked = store.questions.length
+    await cache.check(store.issue().text)
+    await after(10 * KEY_CACHE_LIMITS.refreshMs)
+    assert.equal(store.questions.length, asked + 1)
   })
 
   it('stops a key at its end without asking', async () => {
     const { store, cache, after } = bench()
     const key = store.issue('shop', { expiresAt: '2026-01-01T00:20:00.000Z' })
     assert.equal(await outcomeOf(cache, key.text), 'shop')
-    after(10 * 60_000)
+    await after(10 * 60_000)
     assert.equal(await outcomeOf(cache, key.text), 'unauthenticated')
   })
 
@@ -208,12 +218,12 @@ describe('KeyCache', () => {
     const key = store.issue()
     await cache.check(key.text)
     store.isAway = true
-    after(STALE_MAX_MS / 2)
+    await after(STALE_MAX_MS / 2)
     assert.equal(await outcomeOf(cache, key.text), 'shop')
     await cache.refresh()
     assert.ok(!(cache.check(key.text) instanceof Promise))
     // a failed question does not make the old answer younger
-    after(STALE_MAX_MS / 2 + 1)
+    await after(STALE_MAX_MS / 2 + 1)
     assert.equal(await outcomeOf(cache, key.text), 'credentials_unavailable')
   })
 
@@ -224,9 +234,9 @@ describe('KeyCache', () => {
     store.records.clear()
     await cache.refresh()
     assert.equal(cache.lostRecords, 1)
-    after(KEY_CACHE_LIMITS.freshMs + 1)
+    await after(KEY_CACHE_LIMITS.freshMs + 1)
     assert.equal(await outcomeOf(cache, key.text), 'shop')
-    after(STALE_MAX_MS)
+    await after(STALE_MAX_MS)
     assert.equal(await outcomeOf(cache, key.text), 'unauthenticated')
     assert.equal(cache.lostRecords, 0)
   })
