@@ -1,8 +1,8 @@
 /**
  * Makes sure that the foreign readers (PyArrow, DuckDB) and clients (the OpenTelemetry SDK for
  * Python) of our tests are in .venv in the versions of foreign-readers.txt, and Go where the machine
- * has none (the S3 server of the tests is built with it): installs what is missing, and fails with
- * the line to run where it cannot. Plain JavaScript: it runs before all else.
+ * has none (the S3 server and the collector of the tests are built with it): installs what is missing,
+ * and fails with the line to run where it cannot. Plain JavaScript: it runs before all else.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
@@ -41,7 +41,8 @@ if (process.env.TRIBUTARY_PYTHON) {
   requireReaders(PYTHON, `${PYTHON} -m pip install`)
 }
 
-if (!process.env.TRIBUTARY_S3_ENDPOINT && spawnSync('go', ['version']).status !== 0) {
+const GIVEN = ['TRIBUTARY_S3_ENDPOINT', 'TRIBUTARY_OTELCOL', 'TRIBUTARY_TELEMETRYGEN']
+if (!GIVEN.every((name) => process.env[name]) && spawnSync('go', ['version']).status !== 0) {
   if (!existsSync(GO)) {
     makeVenv()
     run(PYTHON, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', GO_PIN])

@@ -56,6 +56,17 @@ export function testRedisUrl(): string | undefined {
   return process.env['TRIBUTARY_REDIS_URL']
 }
 
+/** TRIBUTARY_OTELCOL and TRIBUTARY_TELEMETRYGEN: programs that tests use as clients, instead of built ones. */
+export function testPrograms(): {
+  collector: string | undefined
+  telemetrygen: string | undefined
+} {
+  return {
+    collector: process.env['TRIBUTARY_OTELCOL'],
+    telemetrygen: process.env['TRIBUTARY_TELEMETRYGEN'],
+  }
+}
+
 /** XDG_CACHE_HOME, else ~/.cache: where tests keep the programs that they built. */
 export function cacheFolder(): string {
   return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'tributary')

@@ -3,25 +3,25 @@
  * variables), else a versitygw of our own on a free port, built once with Go into the cache folder.
  * moto is not used: it lets two racers win and takes wrong checksums.
  */
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ChildProcess } from 'node:child_process'
 
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 
-import { cacheFolder, processEnvironment, testS3 } from '../config/config.ts'
+import { testS3 } from '../config/config.ts'
 import { freePort } from './free-port.ts'
-import { findPython } from './python.ts'
+import { findGoProgram, installed } from './go-program.ts'
 
 /** Not older: v1.8.0 fixed a race between create-only puts. */
 const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0'
-const BUILD_TIMEOUT_MS = 600_000
+const REMEDY =
+  'install Go, or set TRIBUTARY_S3_ENDPOINT (and AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)'
 const READY_TIMEOUT_MS = 20_000
 
 export interface S3Server {
@@ -121,28 +121,10 @@ async function createBucket(server: S3Server): Promise<void> {
   client.destroy()
 }
 
-/** The built program; builds it where Go is at hand, on the path or in .venv. */
+/** The built program; builds it where it is not there yet. */
 export function findVersitygw(): string {
-  const folder = join(cacheFolder(), 'bin')
-  const program = join(folder, 'versitygw')
-  if (existsSync(program)) return program
-  const install = spawnSync(findGo(), ['install', VERSITYGW], {
-    env: { ...processEnvironment(), GOBIN: folder },
-    encoding: 'utf8',
-    timeout: BUILD_TIMEOUT_MS,
-  })
-  if (install.status === 0 && existsSync(program)) return program
-  throw new Error(
-    `no S3 server for the tests: set TRIBUTARY_S3_ENDPOINT (and AWS_ACCESS_KEY_ID, ` +
-      `AWS_SECRET_ACCESS_KEY), or install Go and run: GOBIN=${folder} go install ${VERSITYGW}\n` +
-      (install.error?.message ?? install.stderr),
-  )
-}
-
-function findGo(): string {
-  if (spawnSync('go', ['version']).status === 0) return 'go'
-  // services/e2e/tools/foreign-readers.mjs puts it beside the interpreter of the foreign readers
-  return join(dirname(findPython()), 'go')
+  const name = `versitygw-${VERSITYGW.split('@')[1]!}`
+  return findGoProgram(name, installed(VERSITYGW), REMEDY)
 }
 
 async function untilReady(endpoint: string, child: ChildProcess): Promise<void> {

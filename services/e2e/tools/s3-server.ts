@@ -1,5 +1,0 @@
-/** Builds the S3 server of the tests, once per machine, so that no test waits for a compiler. */
-import { testS3 } from '@tributary/common/config/config'
-import { findVersitygw } from '@tributary/common/testing/s3-server'
-
-if (testS3().endpoint === undefined) findVersitygw()
