@@ -54,6 +54,12 @@ export class CallLedger {
     }
   }
 
+  /** For a call that only reads. */
+  blank(): CallStamp {
+    const { incarnation, revision } = { incarnation: this.#incarnation, revision: this.#revision }
+    return { sender: this.#sender, sequence: 0, answered: 0, incarnation, revision, freshId: '' }
+  }
+
   /** Takes note of an answer and of the incarnation and revision that came with it. */
   note(member: string, stamp: CallStamp, incarnation: string, revision: number): void {
     if (incarnation !== this.#incarnation) {

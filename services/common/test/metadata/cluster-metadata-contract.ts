@@ -17,7 +17,7 @@ export class ManualClock implements Pick<Clock, 'nowUnixMs'> {
 /** An empty store; connections to it; what can be done to it behind the back of everybody. */
 export interface ContractStore {
   readonly clock: ManualClock
-  connect(): ClusterMetadata
+  connect(): Promise<ClusterMetadata>
   flushAll(): Promise<void>
   /** Keeps the present state; what is given back restores it. */
   backup(): Promise<() => Promise<void>>
@@ -46,8 +46,8 @@ interface Party {
 
 let requests = 0
 
-export function party(store: ContractStore, id: string): Party {
-  const metadata = store.connect()
+export async function party(store: ContractStore, id: string): Promise<Party> {
+  const metadata = await store.connect()
   return {
     id,
     metadata,
@@ -76,7 +76,7 @@ export function describeContract(makeStore: () => Promise<ContractStore>): void 
 function describeMembers(makeStore: () => Promise<ContractStore>): void {
   it('shows members as they beat, to everybody', async () => {
     const store = await makeStore()
-    const [a, b] = [party(store, 'a'), party(store, 'b')]
+    const [a, b] = [await party(store, 'a'), await party(store, 'b')]
     await a.beat()
     const view = await b.metadata.beat(
       memberNamed('b', { role: 'router', isDraining: true, status: '{"é":"\\n \\""}' }),
@@ -94,7 +94,7 @@ function describeMembers(makeStore: () => Promise<ContractStore>): void {
 
   it('forgets a member that does not beat, and one that leaves', async () => {
     const store = await makeStore()
-    const [a, b, c] = [party(store, 'a'), party(store, 'b'), party(store, 'c')]
+    const [a, b, c] = [await party(store, 'a'), await party(store, 'b'), await party(store, 'c')]
     for (const one of [a, b, c]) await one.beat()
     await c.metadata.leave('c')
     assert.deepEqual(ids(await a.beat()), ['a', 'b'])
@@ -106,13 +106,13 @@ function describeMembers(makeStore: () => Promise<ContractStore>): void {
 
   it('answers a reader without becoming one of them, also while empty', async () => {
     const store = await makeStore()
-    const view = await store.connect().view()
+    const view = await (await store.connect()).view()
     assert.deepEqual(view, { incarnation: '', incarnationAgeMs: 0, members: [], leases: new Map() })
   })
 
   it('counts time in which nobody reached it against nobody', async () => {
     const store = await makeStore()
-    const [a, b] = [party(store, 'a'), party(store, 'b')]
+    const [a, b] = [await party(store, 'a'), await party(store, 'b')]
     await a.beat()
     await b.beat()
     assert.equal(await a.acquire(0), 1)
@@ -128,7 +128,7 @@ function describeMembers(makeStore: () => Promise<ContractStore>): void {
 
   it('lets the dead die also where calls are always far apart', async () => {
     const store = await makeStore()
-    const [a, b] = [party(store, 'a'), party(store, 'b')]
+    const [a, b] = [await party(store, 'a'), await party(store, 'b')]
     await a.beat()
     for (let call = 0; call < 5; call++) {
       store.clock.unixMs += 4000
@@ -141,7 +141,7 @@ function describeMembers(makeStore: () => Promise<ContractStore>): void {
 function describeLeases(makeStore: () => Promise<ContractStore>): void {
   it('gives a free partition to the first, with an epoch above the floor', async () => {
     const store = await makeStore()
-    const [a, b] = [party(store, 'a'), party(store, 'b')]
+    const [a, b] = [await party(store, 'a'), await party(store, 'b')]
     await a.beat()
     await b.beat()
     assert.equal(await a.acquire(3, 41), 42)
@@ -153,7 +153,7 @@ function describeLeases(makeStore: () => Promise<ContractStore>): void {
 
   it('gives nothing to a member that does not live', async () => {
     const store = await makeStore()
-    const a = party(store, 'a')
+    const a = await party(store, 'a')
     assert.equal(await a.acquire(0), 'held by ')
     await a.beat()
     await a.metadata.leave('a')
@@ -162,7 +162,7 @@ function describeLeases(makeStore: () => Promise<ContractStore>): void {
 
   it('answers the same request id the same way, also when the lease is gone since', async () => {
     const store = await makeStore()
-    const [a, b] = [party(store, 'a'), party(store, 'b')]
+    const [a, b] = [await party(store, 'a'), await party(store, 'b')]
     await a.beat()
     await b.beat()
     assert.equal(await a.acquire(0, 0, 'one'), 1)
@@ -177,7 +177,7 @@ function describeLeases(makeStore: () => Promise<ContractStore>): void {
 
   it('frees what a dead member and one that left held, and remembers the epoch', async () => {
     const store = await makeStore()
-    const [a, b, c] = [party(store, 'a'), party(store, 'b'), party(store, 'c')]
+    const [a, b, c] = [await party(store, 'a'), await party(store, 'b'), await party(store, 'c')]
     for (const one of [a, b, c]) await one.beat()
     assert.equal(await a.acquire(0, 6), 7)
     assert.equal(await b.acquire(1), 1)
@@ -192,7 +192,7 @@ function describeLeases(makeStore: () => Promise<ContractStore>): void {
 
   it('takes an owner for history whose epoch is below the floor of another', async () => {
     const store = await makeStore()
-    const [a, b] = [party(store, 'a'), party(store, 'b')]
+    const [a, b] = [await party(store, 'a'), await party(store, 'b')]
     await a.beat()
     await b.beat()
     assert.equal(await a.acquire(0, 4), 5)
@@ -202,7 +202,7 @@ function describeLeases(makeStore: () => Promise<ContractStore>): void {
 
   it('keeps epochs exact up to the greatest that JavaScript has', async () => {
     const store = await makeStore()
-    const a = party(store, 'a')
+    const a = await party(store, 'a')
     await a.beat()
     assert.equal(await a.acquire(0, Number.MAX_SAFE_INTEGER - 2), Number.MAX_SAFE_INTEGER - 1)
     const { leases } = await a.metadata.view()
@@ -213,7 +213,7 @@ function describeLeases(makeStore: () => Promise<ContractStore>): void {
 function describeLosses(makeStore: () => Promise<ContractStore>): void {
   it('has a new incarnation of age 0 after it was emptied', async () => {
     const store = await makeStore()
-    const [a, b] = [party(store, 'a'), party(store, 'b')]
+    const [a, b] = [await party(store, 'a'), await party(store, 'b')]
     const before = await a.beat()
     await b.beat()
     assert.equal(await a.acquire(0), 1)
@@ -229,7 +229,7 @@ function describeLosses(makeStore: () => Promise<ContractStore>): void {
 
   it('has one new incarnation after it was set back, and time for all to beat', async () => {
     const store = await makeStore()
-    const parties = ['a', 'b', 'c'].map((id) => party(store, id))
+    const parties = await Promise.all(['a', 'b', 'c'].map((id) => party(store, id)))
     const [a, b, c] = parties as [Party, Party, Party]
     for (const one of parties) await one.beat()
     assert.equal(await b.acquire(0), 1)
@@ -251,7 +251,7 @@ function describeLosses(makeStore: () => Promise<ContractStore>): void {
 
   it('notices that one answered write alone is gone', async () => {
     const store = await makeStore()
-    const [a, b] = [party(store, 'a'), party(store, 'b')]
+    const [a, b] = [await party(store, 'a'), await party(store, 'b')]
     const before = await a.beat()
     await b.beat()
     const restore = await store.backup()
@@ -264,7 +264,7 @@ function describeLosses(makeStore: () => Promise<ContractStore>): void {
 
   it('notices a backup from before it was emptied', async () => {
     const store = await makeStore()
-    const a = party(store, 'a')
+    const a = await party(store, 'a')
     await a.beat()
     const restore = await store.backup()
     await store.flushAll()

@@ -20,7 +20,7 @@ function memoryStore(seed = 1): ContractStore & { readonly store: MemoryClusterS
   return {
     clock,
     store,
-    connect: () => store.connect(),
+    connect: () => Promise.resolve(store.connect()),
     flushAll: () => Promise.resolve(store.state.flushAll()),
     backup: () => {
       const kept = store.state.snapshot()
@@ -34,7 +34,7 @@ describe('MemoryClusterMetadata', () => {
 
   it('executes a call whose answer is lost', async () => {
     const memory = memoryStore()
-    const [a, b] = [party(memory, 'a'), party(memory, 'b')]
+    const [a, b] = [await party(memory, 'a'), await party(memory, 'b')]
     await a.beat()
     await b.beat()
     memory.store.calls.faults = { ...NO_FAULTS, answerLost: 1 }
@@ -46,7 +46,7 @@ describe('MemoryClusterMetadata', () => {
 
   it('executes a call that timed out later, where no later one of the member overtook it', async () => {
     const memory = memoryStore()
-    const [a, b] = [party(memory, 'a'), party(memory, 'b')]
+    const [a, b] = [await party(memory, 'a'), await party(memory, 'b')]
     await a.beat()
     await b.beat()
     memory.store.calls.faults = { ...NO_FAULTS, late: 1, lateMsMax: 0 }
@@ -70,7 +70,7 @@ describe('MemoryClusterMetadata', () => {
   it('keeps a cut process out and lets the others go on', async () => {
     const memory = memoryStore()
     const a = memory.store.connect()
-    const b = party(memory, 'b')
+    const b = await party(memory, 'b')
     await a.beat(memberNamed('a'), TTL_MS)
     a.line.isCut = true
     await assert.rejects(a.view(), isUnavailable)
