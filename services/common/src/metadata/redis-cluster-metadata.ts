@@ -145,5 +145,5 @@ function readMember(text: string): Member[] {
 }
 
 function asList(reply: RedisReply | undefined): readonly RedisReply[] {
-  return Array.isArray(reply) ? reply : []
+  return Array.isArray(reply) ? (reply as readonly RedisReply[]) : []
 }

@@ -54,7 +54,8 @@ export class RedisConnection {
   readonly #random: () => number
   #inFlight = 0
   #tries = 0
-  #readyAtMs = -Infinity
+  /** Infinity while the last connection never became ready. */
+  #readyAtMs = Infinity
   #loggedAtMs = -Infinity
   /** Where MOVED sent us; once that connection ends, the way begins at the address again. */
   #moved: HostPort | undefined
@@ -142,13 +143,12 @@ export class RedisConnection {
         batch.call('EVALSHA', ...toWords([script.sha1, keys.length, ...keys, ...args]))
       }
       const results = (await batch.exec()) ?? []
-      const failed = results.find(([error]) => error !== null)
-      if (failed !== undefined) throw failed[0]
+      for (const [error] of results) if (error !== null) throw error
       return results.slice(1).map(([, reply]) => reply as RedisReply)
     })
   }
 
-  /** Ends the connection; commands under way fail. */
+  /** Ends the connection; commands under way are answered soon or fail. */
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
@@ -232,6 +232,7 @@ export class RedisConnection {
   /** Called when a connection ended: what to do before the next one, and when. */
   #nextPause(): number {
     if (performance.now() - this.#readyAtMs > STABLE_MS) this.#tries = 0
+    this.#readyAtMs = Infinity
     try {
       const { options } = this.#client
       const { address } = this.#options

@@ -48,7 +48,7 @@ const FIRST_WORDS: Readonly<Record<string, RedisTrouble>> = {
   WRONGTYPE: 'wrong_type',
 }
 
-/** Texts of ioredis 6, and of an error inside a script, which Redis puts behind other words. */
+/** Texts of ioredis 6, and of errors inside a script, which Redis 6 puts behind words of its own. */
 const TEXTS: readonly (readonly [RegExp, RedisTrouble])[] = [
   [/^Command timed out/, 'timeout'],
   [/^Socket timeout/, 'disconnected'],
@@ -56,8 +56,8 @@ const TEXTS: readonly (readonly [RegExp, RedisTrouble])[] = [
   [/^Command aborted due to connection close/, 'disconnected'],
   [/^Connection is closed/, 'disconnected'],
   [/enableOfflineQueue/, 'not_connected'],
-  [/^ERR value is not .*|^ERR .*-OOM|\bOOM command not allowed/, 'out_of_memory'],
-  [/READONLY You can't write/, 'read_only'],
+  [/-OOM command not allowed/, 'out_of_memory'],
+  [/-READONLY You can't write/, 'read_only'],
 ]
 
 export function redisTrouble(error: unknown): RedisTrouble {

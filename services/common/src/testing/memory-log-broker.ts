@@ -105,7 +105,11 @@ export class MemoryLogBroker {
     const skewMs = appendSkewMs === 0 ? 0 : this.random.below(2 * appendSkewMs) - appendSkewMs
     const appendUnixMs = this.clock.nowUnixMs() + skewMs
     values.forEach((value, index) => {
-      stored.records.push({ offset: first + BigInt(index), appendUnixMs, value: new Uint8Array(value) })
+      stored.records.push({
+        offset: first + BigInt(index),
+        appendUnixMs,
+        value: new Uint8Array(value),
+      })
     })
     wake(stored)
     return first

@@ -6,6 +6,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { appendFile, copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -55,8 +56,10 @@ export class RedisServer {
   readonly host = '127.0.0.1'
   readonly port: number
   readonly folder: string
-  /** What clients of a server with TLS trust. */
+  /** What clients of a server with TLS trust, and what they may show. */
   readonly caFile: string
+  readonly clientCertFile: string
+  readonly clientKeyFile: string
   readonly #options: RedisServerOptions
   /** `redis-server` arguments before the configuration file: `--sentinel` makes a sentinel. */
   readonly #mode: readonly string[]
@@ -72,6 +75,8 @@ export class RedisServer {
     this.folder = folder
     this.port = port
     this.caFile = join(folder, 'ca.crt')
+    this.clientCertFile = join(folder, 'client.crt')
+    this.clientKeyFile = join(folder, 'client.key')
     this.#options = options
     this.#mode = mode
   }
@@ -194,13 +199,16 @@ export class RedisServer {
   }
 
   #connect(): Redis {
+    const { hasTls } = this.#options
+    const cert = hasTls === true ? readFileSync(this.clientCertFile) : undefined
+    const key = hasTls === true ? readFileSync(this.clientKeyFile) : undefined
     const client = new Redis({
       host: this.host,
       port: this.port,
       protocol: 2,
       maxRetriesPerRequest: null,
       retryStrategy: () => RETRY_MS,
-      ...(this.#options.hasTls === true ? { tls: { rejectUnauthorized: false } } : {}),
+      ...(cert === undefined ? {} : { tls: { cert, key, rejectUnauthorized: false } }),
     })
     // while the server is away it tries again: that is what it is for
     client.on('error', () => undefined)
