@@ -117,7 +117,7 @@ async function ingestLarge(
     while (!decoder.step(clock.monotonicMs() + LIMITS.decodeSliceMs)) await nextTurn()
     await batcher.appendOwn(request.tenant, decoder.batches)
   } finally {
-    for (const builder of decoder.batches) batcher.release(builder)
+    for (const { builder } of decoder.own.all) batcher.release(builder)
   }
   metrics.ingested(request.signal, decoder.outcome)
   return { rejectedItems: decoder.outcome.rejectedItems, message: decoder.outcome.message }

@@ -33,6 +33,8 @@ export interface ChunkContext {
   readonly scopeId: number
   /** Identity of the metric that the next item continues; undefined between metrics. */
   openMetric(): Uint8Array | undefined
+  /** Called before a chunk takes its first item, in [from, end) with its tag: may change the batch. */
+  beginChunk(from: number, end: number): void
 }
 
 export class Chunker {
@@ -84,7 +86,10 @@ export class Chunker {
 
   /** Takes the item that begins (with its tag) at `from` and ends at `end` into the chunk. */
   add(from: number, end: number): void {
-    if (this.#itemCount === 0) this.#rowStart = this.#context.builder.rowCount
+    if (this.#itemCount === 0) {
+      this.#context.beginChunk(from, end)
+      this.#rowStart = this.#context.builder.rowCount
+    }
     if (this.#segmentStart < 0) {
       this.#segmentStart = from
       this.#segmentEnd = from

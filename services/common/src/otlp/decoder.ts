@@ -2,14 +2,16 @@
  * OTLP protobuf requests into column batches: the entry of the decode path. Rules and limits are
  * those of the OTLP contract; what is rejected for good is counted and told in `message`.
  */
-import type { BatchBuilder } from '../columnar/batch-builder.ts'
-import { LIMITS } from '../limits.ts'
+import { strict as assert } from 'node:assert'
+import { BatchBuilder } from '../columnar/batch-builder.ts'
 import type { Signal } from '../signal.ts'
-import { CHUNK_ITEMS_MAX } from './chunker.ts'
+import type { ChunkRoute } from './chunk-route.ts'
 import type { DecodeCounters, DecodeTally } from './decode-tally.ts'
 import { TimeWindow } from './item-times.ts'
+import { OwnBatches, type OwnBatchesOptions } from './own-batches.ts'
 import { ProtobufWriter } from './protobuf-writer.ts'
 import { RequestDecoder } from './request-decoder.ts'
+import type { TouchedBatches } from './touched-batches.ts'
 
 export { SlowRequest } from './request-decoder.ts'
 
@@ -23,6 +25,13 @@ const ITEM_NOUNS = { 1: 'log records', 2: 'spans', 3: 'data points' } as const
 const sharedPreimage = new ProtobufWriter()
 const noClock = (): number => 0
 const sameBatch = (current: BatchBuilder): BatchBuilder => current
+const noBatch = (): never => assert.fail('a request without a route has one batch')
+/** Where a routed request stands before its first resource: nothing is ever written into them. */
+const NOWHERE: Readonly<Record<Signal, BatchBuilder>> = {
+  1: new BatchBuilder(1),
+  2: new BatchBuilder(2),
+  3: new BatchBuilder(3),
+}
 
 export interface DecodeOptions {
   readonly tenant: string
@@ -66,6 +75,8 @@ export function decodeInto(
       preimage: sharedPreimage,
       monotonicMs: noClock,
       nextBatch: sameBatch,
+      route: undefined,
+      batchOf: noBatch,
     },
     builder,
   )
@@ -83,13 +94,46 @@ export function decodeInto(
   return outcomeOf(decoder.tally, signal, rows)
 }
 
-export interface LargeRequestOptions extends DecodeOptions {
-  /** Makes the batches; they belong to this request alone. */
-  readonly newBatch: () => BatchBuilder
+/**
+ * The same over the open batches of several partitions: all of them take the request, or it throws
+ * and all are as they were. What a batch can't be opened for (`TouchedBatches`) is thrown too.
+ */
+export function decodeRouted(
+  signal: Signal,
+  body: Uint8Array,
+  options: DecodeOptions,
+  route: ChunkRoute,
+  touched: TouchedBatches,
+): DecodeOutcome {
+  const decoder = new RequestDecoder(
+    {
+      signal,
+      tenant: options.tenant,
+      body,
+      window: windowOf(options),
+      slowStepsMax: SLOW_STEPS_MAX,
+      preimage: sharedPreimage,
+      monotonicMs: noClock,
+      nextBatch: sameBatch,
+      route,
+      batchOf: (partition) => touched.of(partition),
+    },
+    NOWHERE[signal],
+  )
+  try {
+    decoder.run(Infinity)
+  } catch (error) {
+    touched.rollback()
+    throw error
+  }
+  return outcomeOf(decoder.tally, signal, touched.settle(body.length))
+}
+
+export interface LargeRequestOptions extends DecodeOptions, OwnBatchesOptions {
   /** The clock of the deadlines given to `step`. */
   readonly monotonicMs: () => number
-  readonly batchBytesMax?: number | undefined
-  readonly batchRowsMax?: number | undefined
+  /** Undefined where all streams go to partition 0. */
+  readonly route?: ChunkRoute | undefined
 }
 
 /**
@@ -97,20 +141,18 @@ export interface LargeRequestOptions extends DecodeOptions {
  * `batchBytesMax`. Call `step` until it returns true; after an error the batches are to be dropped.
  */
 export class LargeRequestDecoder {
-  readonly batches: BatchBuilder[] = []
+  /** They belong to this request alone, also those without rows. */
+  readonly own: OwnBatches
   readonly #decoder: RequestDecoder
   readonly #signal: Signal
-  readonly #options: LargeRequestOptions
   readonly #bodyBytes: number
-  /** Estimated size of the current batch before its last chunk. */
-  #bytesBefore = 0
 
   constructor(signal: Signal, body: Uint8Array, options: LargeRequestOptions) {
     this.#signal = signal
-    this.#options = options
     this.#bodyBytes = body.length
-    const { tenant, monotonicMs } = options
-    const first = this.#newBatch()
+    const own = new OwnBatches(options)
+    this.own = own
+    const { tenant, monotonicMs, route } = options
     this.#decoder = new RequestDecoder(
       {
         signal,
@@ -120,49 +162,29 @@ export class LargeRequestDecoder {
         slowStepsMax: Infinity,
         preimage: new ProtobufWriter(),
         monotonicMs,
-        nextBatch: (current) => this.#nextBatch(current),
+        nextBatch: (current) => own.next(current),
+        route,
+        batchOf: (partition) => own.of(partition),
       },
-      first,
+      route === undefined ? own.of(0) : NOWHERE[signal],
     )
   }
 
   /** Decodes until the deadline at most; true when the request is done. Errors as `decodeInto`. */
   step(deadlineMonotonicMs: number): boolean {
     if (!this.#decoder.run(deadlineMonotonicMs)) return false
-    if (this.batches.at(-1)?.rowCount === 0) this.batches.pop()
-    let rows = 0
-    for (const batch of this.batches) rows += batch.rowCount
-    for (const batch of this.batches) {
-      batch.settle()
-      batch.otlpBytes = Math.round((this.#bodyBytes * batch.rowCount) / rows)
-    }
+    this.own.settle(this.#bodyBytes)
     return true
+  }
+
+  /** The batches with rows. */
+  get batches(): BatchBuilder[] {
+    return this.own.filled.map(({ builder }) => builder)
   }
 
   /** After `step` returned true. */
   get outcome(): DecodeOutcome {
-    let rows = 0
-    for (const batch of this.batches) rows += batch.rowCount
-    return outcomeOf(this.#decoder.tally, this.#signal, rows)
-  }
-
-  #newBatch(): BatchBuilder {
-    const batch = this.#options.newBatch()
-    this.batches.push(batch)
-    this.#bytesBefore = 0
-    return batch
-  }
-
-  /** Whether one more chunk like the last still fits decides where the next one goes. */
-  #nextBatch(current: BatchBuilder): BatchBuilder {
-    const bytesMax = this.#options.batchBytesMax ?? LIMITS.batchBytesMax
-    const rowsMax = this.#options.batchRowsMax ?? LIMITS.batchRowsMax
-    current.settle()
-    const bytes = current.estimatedBytes()
-    const grownBytes = bytes - this.#bytesBefore
-    this.#bytesBefore = bytes
-    const hasRoom = bytes + grownBytes <= bytesMax && current.rowCount + CHUNK_ITEMS_MAX <= rowsMax
-    return hasRoom || current.rowCount === 0 ? current : this.#newBatch()
+    return outcomeOf(this.#decoder.tally, this.#signal, this.own.rowCount)
   }
 }
 

@@ -4,6 +4,7 @@
  * equal one need no look at what is in them.
  */
 import type { RunColumn } from '../columnar/run-column.ts'
+import type { ChunkRoute } from './chunk-route.ts'
 import { hashBytes } from '../columnar/byte-kernels.ts'
 import { LIMITS } from '../limits.ts'
 import { Reason, type DecodeTally } from './decode-tally.ts'
@@ -35,26 +36,71 @@ export function internPart(
 ): number {
   gatherPart(start, end)
   if (gathered.length > LIMITS.itemBytesMax) return REJECTED_PART
-  const { buffer: part, view, length } = gathered
+  const { view, length } = gathered
   const hash = hashBytes(view, 0, length)
   const known = column.entries.find(view, 0, length, hash)
   if (known >= 0) return known
-  const valueCount = tally.valueCount
-  const isNormal = isNormalPart(schema, tally)
-  tally.valueCount = valueCount
-  if (isNormal) return column.entries.add(part, view, 0, length, hash, row)
-  const normalized = normalizeMessage(schema, gathered.take(), cursor.baseOffset + start, tally)
-  tally.valueCount = valueCount
-  if (normalized.reason !== Reason.none) return REJECTED_PART
-  return internBytes(column, normalized.bytes, row)
+  if (isNormalPart(schema, tally)) {
+    return column.entries.add(gathered.buffer, view, 0, length, hash, row)
+  }
+  return normalizeGathered(schema, start, tally) ? internGathered(column, row) : REJECTED_PART
+}
+
+/**
+ * The partition of the stream whose resource is the part in [start, end) of the source, or
+ * REJECTED_PART. The part stays at hand for `internGathered`.
+ */
+export function routePart(
+  route: ChunkRoute,
+  schema: MessageSchema,
+  start: number,
+  end: number,
+  tally: DecodeTally,
+): number {
+  gatherPart(start, end)
+  if (gathered.length > LIMITS.itemBytesMax) return REJECTED_PART
+  const { view, length } = gathered
+  const hash = hashBytes(view, 0, length)
+  const known = route.find(view, length, hash)
+  if (known >= 0) return known
+  if (isNormalPart(schema, tally)) return route.add(gathered.buffer, view, length, hash)
+  if (!normalizeGathered(schema, start, tally)) return REJECTED_PART
+  const { buffer, view: normalView, length: normalLength } = gathered
+  const normalHash = hashBytes(normalView, 0, normalLength)
+  const routed = route.find(normalView, normalLength, normalHash)
+  return routed >= 0 ? routed : route.add(buffer, normalView, normalLength, normalHash)
+}
+
+/** The dictionary id of the part that was gathered last and is known to be normal. */
+export function internGathered(column: RunColumn, row: number): number {
+  return internRange(column, gathered.buffer, gathered.view, gathered.length, row)
 }
 
 /** The dictionary id of bytes that are known to be normal. */
 export function internBytes(column: RunColumn, bytes: Uint8Array, row: number): number {
-  const view = viewOf(bytes)
-  const hash = hashBytes(view, 0, bytes.length)
-  const known = column.entries.find(view, 0, bytes.length, hash)
-  return known >= 0 ? known : column.entries.add(bytes, view, 0, bytes.length, hash, row)
+  return internRange(column, bytes, viewOf(bytes), bytes.length, row)
+}
+
+function internRange(
+  column: RunColumn,
+  bytes: Uint8Array,
+  view: DataView,
+  length: number,
+  row: number,
+): number {
+  const hash = hashBytes(view, 0, length)
+  const known = column.entries.find(view, 0, length, hash)
+  return known >= 0 ? known : column.entries.add(bytes, view, 0, length, hash, row)
+}
+
+/** Brings what was gathered into normal form; false where it is over the limits. */
+function normalizeGathered(schema: MessageSchema, start: number, tally: DecodeTally): boolean {
+  const { valueCount } = tally
+  const normalized = normalizeMessage(schema, gathered.take(), cursor.baseOffset + start, tally)
+  tally.valueCount = valueCount
+  gathered.clear()
+  gathered.raw(normalized.bytes)
+  return normalized.reason === Reason.none
 }
 
 /** Writes all fields 1 and 3 in [start, end) to `gathered`, in their order there. */
@@ -84,8 +130,10 @@ function gatherPart(start: number, end: number): void {
 function isNormalPart(schema: MessageSchema, tally: DecodeTally): boolean {
   const outer = cursor.bytes
   const outerView = cursor.view
+  const { valueCount } = tally
   openSource(gathered.buffer, gathered.view, cursor.baseOffset)
   const isNormal = isNormalMessage(schema, 0, gathered.length, 0, tally)
+  tally.valueCount = valueCount
   openSource(outer, outerView, cursor.baseOffset)
   return isNormal
 }

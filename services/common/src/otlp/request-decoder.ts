@@ -9,6 +9,7 @@ import type { BatchBuilder } from '../columnar/batch-builder.ts'
 import { AppError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import { Signal } from '../signal.ts'
+import type { ChunkRoute } from './chunk-route.ts'
 import { Chunker, type ChunkContext } from './chunker.ts'
 import { DecodeTally, Reason } from './decode-tally.ts'
 import { decodeItem } from './item-decoder.ts'
@@ -16,7 +17,13 @@ import { joinHalves, type TimeWindow } from './item-times.ts'
 import { RESOURCE_PART, SCOPE_PART } from './message-schema.ts'
 import { MetricWalk } from './metric-walk.ts'
 import type { ProtobufWriter } from './protobuf-writer.ts'
-import { REJECTED_PART, internBytes, internPart } from './part-interner.ts'
+import {
+  REJECTED_PART,
+  internBytes,
+  internGathered,
+  internPart,
+  routePart,
+} from './part-interner.ts'
 import { cursor, openSource, readLength, readTag, skipValue, viewOf } from './protobuf-cursor.ts'
 
 /** Field 1 of the request, field 2 of a Resource* and of a Scope* message. */
@@ -41,6 +48,10 @@ export interface RequestContext {
   readonly monotonicMs: () => number
   /** Called after each chunk: the batch that takes the next one. */
   readonly nextBatch: (current: BatchBuilder) => BatchBuilder
+  /** Undefined where the first batch takes the chunks of all streams. */
+  readonly route: ChunkRoute | undefined
+  /** The batch of a partition that `route` told. */
+  readonly batchOf: (partition: number) => BatchBuilder
 }
 
 /** Thrown, not as a failure: the request is to be decoded in slices. */
@@ -67,6 +78,8 @@ export class RequestDecoder implements ChunkContext {
   #partReason: Reason = Reason.none
   #scopeReason: Reason = Reason.none
   #itemsToClockLook = ITEMS_PER_CLOCK_LOOK
+  /** Chunks of the part at hand that were begun, where they are routed each. */
+  #chunkCount = 0
 
   constructor(context: RequestContext, builder: BatchBuilder) {
     this.#context = context
@@ -106,13 +119,43 @@ export class RequestDecoder implements ChunkContext {
     if (end < 0) return false
     const start = cursor.start
     this.tally.slowSteps += 1
-    const { resource, rowCount } = this.builder
-    this.resourceId = internPart(resource, RESOURCE_PART, start, end, rowCount, this.tally)
+    const { route } = this.#context
+    this.resourceId =
+      route === undefined
+        ? this.#internResource(start, end)
+        : this.#routeResource(route, start, end)
     this.#partReason = this.resourceId === REJECTED_PART ? Reason.invalidResource : Reason.none
+    const { resource, rowCount } = this.builder
     if (this.#partReason === Reason.none) resource.start(rowCount, this.resourceId)
     this.#partEnd = end
     this.#at = start
     return true
+  }
+
+  #internResource(start: number, end: number): number {
+    const { resource, rowCount } = this.builder
+    return internPart(resource, RESOURCE_PART, start, end, rowCount, this.tally)
+  }
+
+  /** The same in the batch of the partition that the resource's stream goes to. */
+  #routeResource(route: ChunkRoute, start: number, end: number): number {
+    const partition = routePart(route, RESOURCE_PART, start, end, this.tally)
+    if (partition === REJECTED_PART) return REJECTED_PART
+    const next = this.#context.batchOf(partition)
+    if (next !== this.builder) {
+      this.#noteTimes()
+      this.builder = next
+    }
+    this.#chunkCount = 0
+    return internGathered(next.resource, next.rowCount)
+  }
+
+  beginChunk(from: number, end: number): void {
+    const { route, body, batchOf } = this.#context
+    if (route === undefined || !route.isSpread) return
+    this.tally.slowSteps += 1
+    this.#moveTo(batchOf(route.chunk(body, from, end, this.#chunkCount)))
+    this.#chunkCount += 1
   }
 
   /** Goes to the next Scope* message of the part. */
@@ -239,18 +282,24 @@ export class RequestDecoder implements ChunkContext {
 
   /** Ends the chunk at hand; the next may go to another batch. */
   #cut(): void {
-    const old = this.builder
     this.#chunker.cut()
-    const next = this.#context.nextBatch(old)
+    this.#moveTo(this.#context.nextBatch(this.builder))
+  }
+
+  /** Goes on in another batch, between two chunks, with the resource and scope at hand. */
+  #moveTo(next: BatchBuilder): void {
+    const old = this.builder
     if (next === old) return
     this.#noteTimes()
     this.builder = next
     const resource = entryOf(old, 'resource', this.resourceId)
     this.resourceId = internBytes(next.resource, resource, next.rowCount)
     next.resource.start(next.rowCount, this.resourceId)
-    if (this.#scopeEnd < 0) return
-    this.scopeId = internBytes(next.scope, entryOf(old, 'scope', this.scopeId), next.rowCount)
-    next.scope.start(next.rowCount, this.scopeId)
+    if (this.#scopeEnd >= 0) {
+      this.scopeId = internBytes(next.scope, entryOf(old, 'scope', this.scopeId), next.rowCount)
+      next.scope.start(next.rowCount, this.scopeId)
+    }
+    old.dropUnusedRuns()
   }
 
   /** Gives the batch the range of times of the rows since the last call. */
