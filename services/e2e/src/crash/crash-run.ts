@@ -9,12 +9,16 @@ import { pathToFileURL } from 'node:url'
 import { createLogger } from '@tributary/common/logger'
 import { openObjectStore } from '@tributary/common/object-store/object-store'
 import { verifyStore } from '@tributary/common/verify/verify'
-import { readCommittedFiles } from '@tributary/cli/query/committed-files'
+import { freePort } from '@tributary/common/testing/free-port'
 import { SeededRandom } from '@tributary/common/testing/seeded-random'
+import { Ledger } from '../ledger/ledger.ts'
+import { LedgerClient } from '../ledger/ledger-client.ts'
+import { GrpcSender, HttpSender } from '../ledger/otlp-sender.ts'
+import { RequestMaker } from '../ledger/request-maker.ts'
+import { judge } from '../oracle/judgement.ts'
+import { StoreCopy } from '../oracle/store-copy.ts'
+import { readStoredRequests } from '../oracle/stored-requests.ts'
 import { StandaloneProcess } from '../standalone-process.ts'
-import { countStoredIds } from './stored-ids.ts'
-import { drain, sendUntil } from './crash-client.ts'
-import { Ledger } from './ledger.ts'
 
 /** Where a process of one is killed; the ids are those of the fault list. */
 export const CRASH_POINTS: readonly { readonly id: string; readonly name: string }[] = [
@@ -71,49 +75,76 @@ const FLAGS = [
   '--wal-bytes-max=64MiB',
 ]
 const LANES = 3
-const RECORDS = 40
+const ITEMS_MAX = 80
+const TENANTS = ['default', 'acme']
+const TIMEOUT_MS = 10_000
+const DRAIN_TIMEOUT_MS = 60_000
 const RUN_MS_MAX = 900
+
+/** What outlives the processes of a run: the folder, the clients, and where they look for the server. */
+interface Scene {
+  readonly dataDir: string
+  readonly flags: readonly string[]
+  readonly ledger: Ledger
+  readonly clients: readonly LedgerClient[]
+  readonly random: SeededRandom
+}
 
 /** @throws Error naming the seed and the cycle where an acknowledged row is lost or stored twice */
 export async function runCrashes(options: CrashRunOptions): Promise<CrashRunResult> {
-  const random = new SeededRandom(options.seed)
-  const dataDir = await mkdtemp(join(tmpdir(), 'tributary-crash-'))
-  const ledger = new Ledger(options.seed)
+  const scene = await prepare(options.seed)
   const killsAt = new Map<string, number>()
   let kills = 0
   for (let cycle = 1; cycle <= options.cycles; cycle++) {
     // every point in turn, each with a random kill after it
-    const point =
-      cycle % 2 === 0 ? undefined : CRASH_POINTS[((cycle - 1) / 2) % CRASH_POINTS.length]
-    const where = await runCycle(dataDir, ledger, point?.name, random)
+    const turn = (cycle - 1) / 2 + (options.firstPoint ?? 0)
+    const point = cycle % 2 === 0 ? undefined : CRASH_POINTS[turn % CRASH_POINTS.length]
+    const where = await runCycle(scene, point?.name)
     kills++
     killsAt.set(where, (killsAt.get(where) ?? 0) + 1)
     if (cycle % options.proofEvery === 0 || cycle === options.cycles) {
-      const rows = await prove(dataDir, ledger)
+      const rows = await prove(scene)
       options.report(
         `seed ${String(options.seed)} cycle ${String(cycle)}: ${String(rows)} rows, 0 lost, 0 duplicated`,
       )
     }
   }
-  await rm(dataDir, { recursive: true, force: true })
-  return { kills, killsAt, acknowledged: ledger.acknowledged.size, retried: ledger.retried }
+  for (const client of scene.clients) client.close()
+  await rm(scene.dataDir, { recursive: true, force: true })
+  const { acknowledged, retries } = scene.ledger.totals()
+  return { kills, killsAt, acknowledged, retried: retries }
+}
+
+async function prepare(seed: number): Promise<Scene> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'tributary-crash-'))
+  const [grpcPort, httpPort] = [await freePort(), await freePort()]
+  const ports = [`--otlp-grpc-port=${String(grpcPort)}`, `--otlp-http-port=${String(httpPort)}`]
+  const ledger = new Ledger()
+  const senders = [
+    new GrpcSender(`127.0.0.1:${String(grpcPort)}`),
+    new HttpSender(`http://127.0.0.1:${String(httpPort)}`),
+  ]
+  const clients = senders.map((sender, client) => {
+    const maker = new RequestMaker({
+      ...{ client, seed, tenants: TENANTS, itemsMax: ITEMS_MAX, rejectedShare: 0.1 },
+    })
+    return new LedgerClient({
+      ...{ ledger, maker, senders: [sender], lanes: LANES, timeoutMs: TIMEOUT_MS, seed },
+    })
+  })
+  return { dataDir, flags: [...FLAGS, ...ports], ledger, clients, random: new SeededRandom(seed) }
 }
 
 /** One life of the process; returns how it ended. */
-async function runCycle(
-  dataDir: string,
-  ledger: Ledger,
-  point: string | undefined,
-  random: SeededRandom,
-): Promise<string> {
+async function runCycle(scene: Scene, point: string | undefined): Promise<string> {
+  const { dataDir, flags, clients, random } = scene
   const hit = 1 + random.below(4)
   const isAtStart = point === 'wal:recover' || point === 'ingester:recovered'
   const failpoints = point && `${point}=exit@${String(isAtStart ? 1 : hit)}`
   let standalone: StandaloneProcess
   try {
     standalone = await StandaloneProcess.start({
-      dataDir,
-      flags: FLAGS,
+      ...{ dataDir, flags },
       ...(failpoints === undefined ? {} : { failpoints }),
     })
   } catch (error) {
@@ -122,7 +153,7 @@ async function runCycle(
     throw error
   }
   const stop = new AbortController()
-  const sending = sendUntil(standalone, ledger, LANES, RECORDS, stop.signal)
+  const sending = Promise.all(clients.map((client) => client.run(stop.signal)))
   const timer = setTimeout(
     () => {
       void standalone.kill()
@@ -139,9 +170,9 @@ async function runCycle(
 }
 
 /** Everything open is sent again, everything is flushed, and then the store alone is asked. */
-async function prove(dataDir: string, ledger: Ledger): Promise<number> {
-  const standalone = await StandaloneProcess.start({ dataDir, flags: FLAGS })
-  await drain(standalone, ledger)
+async function prove({ dataDir, flags, ledger, clients }: Scene): Promise<number> {
+  const standalone = await StandaloneProcess.start({ dataDir, flags })
+  await Promise.all(clients.map((client) => client.drain(DRAIN_TIMEOUT_MS)))
   await standalone.flush()
   const status = await standalone.stop()
   if (status !== 0)
@@ -151,17 +182,12 @@ async function prove(dataDir: string, ledger: Ledger): Promise<number> {
   })
   const report = await verifyStore(store)
   if (!report.isWhole) throw new Error(`verify failed: ${JSON.stringify(report)}`)
-  const files = await readCommittedFiles(store)
-  const stored = await countStoredIds(files.map(({ key }) => join(dataDir, 'store', key)))
-  const lost = [...ledger.acknowledged].filter((id) => !stored.has(id))
-  const duplicated = [...stored].filter(([, count]) => count > 1).map(([id]) => id)
-  const strange = [...stored.keys()].filter((id) => !ledger.acknowledged.has(id))
-  if (lost.length + duplicated.length + strange.length > 0) {
-    throw new Error(
-      `data in ${dataDir}: lost ${lost.slice(0, 5).join()} (${String(lost.length)}), ` +
-        `duplicated ${duplicated.slice(0, 5).join()} (${String(duplicated.length)}), ` +
-        `never acknowledged ${strange.slice(0, 5).join()} (${String(strange.length)})`,
-    )
+  const copy = await StoreCopy.create(store)
+  const judgement = judge(ledger, await readStoredRequests(await copy.refresh()))
+  await copy.remove()
+  const { breaches } = ledger
+  if (judgement.violationCount + breaches.length > 0) {
+    throw new Error(`data in ${dataDir}: ${JSON.stringify({ judgement, breaches }, undefined, 2)}`)
   }
-  return stored.size
+  return judgement.rows
 }

@@ -1,0 +1,170 @@
+/**
+ * A load client as a collector is one: requests fall due at a rate of their own, whether or not answers
+ * come; they wait in a bounded queue for one of a few lanes; what is not answered with OK is sent again,
+ * the same bytes, after a growing pause, to the next address. Some clients give up after some tries, as
+ * one that is restarted does.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { SeededRandom } from '@tributary/common/testing/seeded-random'
+
+import type { Ledger, LedgerRequest } from './ledger.ts'
+import type { OtlpSender, Outcome } from './otlp-sender.ts'
+import type { RequestMaker } from './request-maker.ts'
+
+export interface LedgerClientOptions {
+  readonly ledger: Ledger
+  readonly maker: RequestMaker
+  /** One per address; a failed try goes on with the next one. */
+  readonly senders: readonly OtlpSender[]
+  /** Requests that fall due per second; undefined: as fast as the lanes are free. */
+  readonly ratePerSecond?: number
+  /** Requests under way at once. */
+  readonly lanes: number
+  readonly timeoutMs: number
+  /** Tries after which a request is given up; default never. */
+  readonly triesMax?: number
+  readonly seed: number
+}
+
+interface Waiting {
+  readonly request: LedgerRequest
+  /** When it fell due; latencies count from there. */
+  readonly dueMs: number
+  notBeforeMs: number
+  tries: number
+}
+
+/** As a collector's sending queue; past it new requests are dropped before they are sent. */
+const QUEUE_MAX = 1000
+const PAUSE_MS_MIN = 50
+const PAUSE_MS_MAX = 2000
+const TICK_MS = 5
+/** The newest are kept for quantiles. */
+const LATENCIES_MAX = 100_000
+
+export class LedgerClient {
+  readonly #options: LedgerClientOptions
+  readonly #random: SeededRandom
+  readonly #queue: Waiting[] = []
+  #sender = 0
+  #underWay = 0
+  #latencyCount = 0
+  /** Milliseconds from falling due to OK, in no order. */
+  readonly latencies: number[] = []
+  /** Answers by what they said. */
+  readonly answers = new Map<string, number>()
+
+  constructor(options: LedgerClientOptions) {
+    this.#options = options
+    this.#random = new SeededRandom(options.seed)
+  }
+
+  /** Requests that are neither answered nor given up. */
+  get open(): number {
+    return this.#queue.length + this.#underWay
+  }
+
+  /** Makes and sends requests until told to stop; what is open then stays open. */
+  async run(stop: AbortSignal): Promise<void> {
+    const { ratePerSecond = Infinity } = this.#options
+    const startMs = performance.now()
+    let made = 0
+    await this.#runLanes(
+      () => stop.aborted,
+      (nowMs) => {
+        if (ratePerSecond === Infinity) {
+          if (this.#queue.length === 0) this.#make(nowMs)
+          return
+        }
+        const due = Math.floor(((nowMs - startMs) / 1000) * ratePerSecond)
+        for (; made < due; made++) this.#make(startMs + (made / ratePerSecond) * 1000)
+      },
+    )
+  }
+
+  /** Sends what is open until nothing is. @throws Error after `timeoutMs` */
+  async drain(timeoutMs: number): Promise<void> {
+    const deadlineMs = performance.now() + timeoutMs
+    for (const waiting of this.#queue) waiting.notBeforeMs = 0
+    await this.#runLanes(
+      () => this.open === 0 || performance.now() > deadlineMs,
+      () => undefined,
+    )
+    if (this.open > 0) throw new Error(`${String(this.open)} requests are never answered with OK`)
+  }
+
+  close(): void {
+    for (const sender of this.#options.senders) sender.close()
+  }
+
+  async #runLanes(isOver: () => boolean, refill: (nowMs: number) => void): Promise<void> {
+    const lane = async (): Promise<void> => {
+      while (!isOver()) {
+        refill(performance.now())
+        const waiting = this.#take()
+        if (waiting === undefined) await sleep(TICK_MS)
+        else await this.#send(waiting)
+      }
+    }
+    await Promise.all(Array.from({ length: this.#options.lanes }, lane))
+  }
+
+  #make(dueMs: number): void {
+    const { ledger, maker } = this.#options
+    if (this.#queue.length >= QUEUE_MAX) {
+      ledger.unsent++
+      return
+    }
+    const request = maker.next()
+    ledger.begin(request)
+    this.#queue.push({ request, dueMs, notBeforeMs: 0, tries: 0 })
+  }
+
+  #take(): Waiting | undefined {
+    const nowMs = performance.now()
+    const index = this.#queue.findIndex(({ notBeforeMs }) => notBeforeMs <= nowMs)
+    return index < 0 ? undefined : this.#queue.splice(index, 1)[0]
+  }
+
+  async #send(waiting: Waiting): Promise<void> {
+    const { ledger, senders, timeoutMs } = this.#options
+    const { request } = waiting
+    waiting.tries++
+    ledger.tried(request)
+    this.#underWay++
+    let outcome: Outcome
+    try {
+      outcome = await senders[this.#sender]!.send(request, timeoutMs)
+    } finally {
+      this.#underWay--
+    }
+    this.#count(outcome)
+    if (outcome.kind === 'ok') {
+      ledger.succeeded(request, outcome.rejected)
+      this.latencies[this.#latencyCount++ % LATENCIES_MAX] = performance.now() - waiting.dueMs
+      return
+    }
+    if (outcome.kind === 'refused') ledger.breach(request, `answered with ${outcome.status}`)
+    this.#sender = (this.#sender + 1) % senders.length
+    this.#again(waiting, outcome.kind === 'refused')
+  }
+
+  #again(waiting: Waiting, isRefused: boolean): void {
+    const { ledger, triesMax = Infinity } = this.#options
+    if (isRefused || waiting.tries >= triesMax) {
+      ledger.gaveUp(waiting.request)
+      return
+    }
+    const pauseMs = Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** waiting.tries)
+    waiting.notBeforeMs = performance.now() + pauseMs * (0.5 + this.#random.fraction() / 2)
+    // the oldest first: in front of what is new
+    this.#queue.unshift(waiting)
+  }
+
+  #count(outcome: Outcome): void {
+    const what =
+      outcome.kind === 'ok' ? 'ok' : outcome.kind === 'unknown' ? outcome.reason : outcome.status
+    this.answers.set(what, (this.answers.get(what) ?? 0) + 1)
+  }
+}
