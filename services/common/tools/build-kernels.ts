@@ -1,22 +1,28 @@
 /**
- * Compiles src/parquet/bloom-kernels.wat into the module beside it, as base64 in a .ts file: no
- * build step stands between the sources and a running process. A test compiles again and compares.
+ * Compiles the kernels written as WebAssembly text into modules beside them, as base64 in a .ts
+ * file: no build step stands between the sources and a running process. A test compiles again and
+ * compares.
  *
  *     node services/common/tools/build-kernels.ts
  */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import wabt from 'wabt'
 
-const FOLDER = join(import.meta.dirname, '..', 'src', 'parquet')
-const SOURCE = join(FOLDER, 'bloom-kernels.wat')
-export const KERNELS_PATH = join(FOLDER, 'bloom-kernels.ts')
+const SOURCES = join(import.meta.dirname, '..', 'src')
 
-/** The text of bloom-kernels.ts for the current source. */
-export async function compileKernels(): Promise<string> {
+/** Kernels by the path of their text, less its ending. */
+export const KERNELS = ['parquet/bloom-kernels', 'otlp/chunk-hash-kernels'].map((path) =>
+  join(SOURCES, path),
+)
+
+/** The text of the module `<path>.ts` for the current `<path>.wat`. */
+export async function compileKernels(path: string): Promise<string> {
   const toolkit = await wabt()
-  const module = toolkit.parseWat('bloom-kernels.wat', readFileSync(SOURCE, 'utf8'))
+  const name = basename(path)
+  const source = readFileSync(`${path}.wat`, 'utf8')
+  const module = toolkit.parseWat(`${name}.wat`, source, { simd: true })
   try {
     module.validate()
     const { buffer } = module.toBinary({ write_debug_names: false })
@@ -25,8 +31,8 @@ export async function compileKernels(): Promise<string> {
         .toString('base64')
         .match(/.{1,92}/g) ?? []
     return [
-      '// Made from bloom-kernels.wat by tools/build-kernels.ts; do not edit.',
-      'export const BLOOM_KERNELS_BASE64 = `',
+      `// Made from ${name}.wat by tools/build-kernels.ts; do not edit.`,
+      `export const ${name.toUpperCase().replaceAll('-', '_')}_BASE64 = \``,
       ...lines,
       '`',
       '',
@@ -37,5 +43,5 @@ export async function compileKernels(): Promise<string> {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  writeFileSync(KERNELS_PATH, await compileKernels())
+  for (const path of KERNELS) writeFileSync(`${path}.ts`, await compileKernels(path))
 }

@@ -7,6 +7,7 @@
  * stored twice). What it holds follows from the log alone, so a restart rebuilds it from the
  * sidecars of the last commits and the replayed frames.
  */
+import { slotHash } from '@tributary/common/otlp/chunk-hash'
 
 const HASH_WORDS = 4
 const CAPACITY_MIN = 1024
@@ -93,11 +94,11 @@ export class RepeatWindow {
 
   #removeOldest(): void {
     const mask = this.#index.length - 1
-    let hole = this.#hashes[this.#head * HASH_WORDS]! & mask
+    let hole = this.#slotOf(this.#head) & mask
     while (this.#index[hole] !== this.#head) hole = (hole + 1) & mask
     // Entries behind the hole move up if their own slot lies at or before it, so that no probe stops early.
     for (let slot = (hole + 1) & mask; this.#index[slot]! >= 0; slot = (slot + 1) & mask) {
-      const home = this.#hashes[this.#index[slot]! * HASH_WORDS]! & mask
+      const home = this.#slotOf(this.#index[slot]!) & mask
       if (((slot - home) & mask) >= ((slot - hole) & mask)) {
         this.#index[hole] = this.#index[slot]!
         hole = slot
@@ -110,14 +111,19 @@ export class RepeatWindow {
 
   #place(entry: number): void {
     const mask = this.#index.length - 1
-    let slot = this.#hashes[entry * HASH_WORDS]! & mask
+    let slot = this.#slotOf(entry) & mask
     while (this.#index[slot]! >= 0) slot = (slot + 1) & mask
     this.#index[slot] = entry
   }
 
+  #slotOf(entry: number): number {
+    const at = entry * HASH_WORDS
+    return slotHash(this.#hashes[at]!, this.#hashes[at + 1]!)
+  }
+
   #find(words: Int32Array): number {
     const mask = this.#index.length - 1
-    let slot = words[0]! & mask
+    let slot = slotHash(words[0]!, words[1]!) & mask
     for (;;) {
       const entry = this.#index[slot]!
       if (entry < 0) return -1

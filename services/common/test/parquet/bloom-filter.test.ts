@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
+import { basename } from 'node:path'
 import { test } from 'node:test'
 import { sbbfContains } from 'hyparquet/src/bloom.js'
 import { xxhash64 } from 'hyparquet/src/xxhash.js'
 import { bloomFilterBytes, buildBloomFilter } from '../../src/parquet/bloom-filter.ts'
-import { compileKernels, KERNELS_PATH } from '../../tools/build-kernels.ts'
+import { compileKernels, KERNELS } from '../../tools/build-kernels.ts'
 
 /** hyparquet's check of a value against our blocks. */
 function mayHold(filter: Uint8Array, value: Uint8Array): boolean {
@@ -18,9 +19,11 @@ function byteArrays(values: readonly Uint8Array[]) {
   return { data: new Uint8Array(Buffer.concat(values)), offsets, width: 0, count: values.length }
 }
 
-test('the committed wasm module is what its source compiles to', async () => {
-  assert.equal(readFileSync(KERNELS_PATH, 'utf8'), await compileKernels())
-})
+for (const path of KERNELS) {
+  test(`the committed ${basename(path)}.ts is what its source compiles to`, async () => {
+    assert.equal(readFileSync(`${path}.ts`, 'utf8'), await compileKernels(path))
+  })
+}
 
 test('a filter holds values of every length from 0 to 200', () => {
   const values = Array.from({ length: 201 }, (_, i) =>
