@@ -4,6 +4,9 @@
  *   {<prefix>}:cluster        hash     incarnation, age, revision
  *   {<prefix>}:members        hash     member id -> who it is and until when it lives
  *   {<prefix>}:leases         hash     partition -> epoch, owner, request id
+ *   {<prefix>}:routing        hash     version and text of the routing table
+ *   {<prefix>}:maker          string   the router that makes it; expires
+ *   {<prefix>}:rates          hash     router -> until when, and what it publishes
  *
  * The braces are a hash tag: a Redis Cluster keeps all keys of one prefix on one node, so that a script
  * may use any of them together.
@@ -17,6 +20,9 @@ export const RedisKeyKind = {
   cluster: 'cluster',
   members: 'members',
   leases: 'leases',
+  routing: 'routing',
+  maker: 'maker',
+  rates: 'rates',
 } as const
 export type RedisKeyKind = (typeof RedisKeyKind)[keyof typeof RedisKeyKind]
 

@@ -8,25 +8,26 @@ import { randomInt } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
 
 import type { CallStamp } from '@tributary/common/metadata/call-ledger'
-import type { RedisArgument, RedisReply } from '@tributary/common/metadata/redis-connection'
+import type {
+  RedisArgument,
+  RedisConnection,
+  RedisReply,
+} from '@tributary/common/metadata/redis-connection'
 import type { RedisScript } from '@tributary/common/metadata/redis-connection'
 import * as scripts from '@tributary/common/metadata/cluster-scripts'
-import { createLogger } from '@tributary/common/logger'
 import { CallLedger } from '@tributary/common/metadata/call-ledger'
 import { LEFT_MEMBER_KEPT_MS, MEMBERS_MAX } from '@tributary/common/metadata/cluster-metadata'
-import { plainRedisAddress } from '@tributary/common/metadata/redis-address'
-import { RedisConnection } from '@tributary/common/metadata/redis-connection'
 import { RedisKeyKind, redisKey } from '@tributary/common/metadata/redis-keys'
 import { MemoryClusterState } from '@tributary/common/testing/memory-cluster-state'
 import { redisForTests } from '@tributary/common/testing/redis-server'
 import type { SharedRedis } from '@tributary/common/testing/redis-server'
 import { SeededRandom } from '@tributary/common/testing/seeded-random'
+import { connectTo } from './redis-parties.ts'
 import { memberNamed } from './cluster-metadata-contract.ts'
 
 const CALLS_PER_CASE = 80
 const MEMBERS = ['a', 'b', 'c', 'd']
 const PARTITIONS = 3
-const logger = createLogger({ name: 'test', level: 'silent' })
 
 /** One call as both sides take it; it may be executed later than made, or twice. */
 interface Call {
@@ -242,9 +243,7 @@ describe('the scripts of cluster metadata', () => {
   before(async () => {
     redis = await redisForTests()
     const { hostname, port } = new URL(redis.url)
-    const address = plainRedisAddress(hostname, Number(port || 6379))
-    connection = new RedisConnection({ address, name: 'test', timeoutMs: 10_000, logger })
-    await connection.untilReady(10_000)
+    connection = await connectTo({ host: hostname, port: Number(port || 6379) })
   })
   after(async () => {
     connection.close()

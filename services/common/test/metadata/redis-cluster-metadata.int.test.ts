@@ -1,15 +1,11 @@
 import { after, before, describe } from 'node:test'
 import type { ClusterMetadata } from '@tributary/common/metadata/cluster-metadata'
 
-import { createLogger } from '@tributary/common/logger'
-import { plainRedisAddress } from '@tributary/common/metadata/redis-address'
 import { RedisClusterMetadata } from '@tributary/common/metadata/redis-cluster-metadata'
-import { RedisConnection } from '@tributary/common/metadata/redis-connection'
 import { RedisServer } from '@tributary/common/testing/redis-server'
 import type { ContractStore } from './cluster-metadata-contract.ts'
+import { connectTo } from './redis-parties.ts'
 import { ManualClock, describeContract } from './cluster-metadata-contract.ts'
-
-const logger = createLogger({ name: 'test', level: 'silent' })
 
 describe('RedisClusterMetadata', () => {
   let server: RedisServer
@@ -29,9 +25,7 @@ describe('RedisClusterMetadata', () => {
     const store: ContractStore = {
       clock,
       connect: async () => {
-        const address = plainRedisAddress(server.host, server.port)
-        const connection = new RedisConnection({ address, name: 'test', timeoutMs: 5000, logger })
-        await connection.untilReady(5000)
+        const connection = await connectTo(server)
         const metadata = new RedisClusterMetadata({ connection, prefix, clock })
         opened.push(metadata)
         return metadata
