@@ -67,6 +67,7 @@ export const ERROR_ANSWERS = {
   invalid_key: UNAVAILABLE,
   store_unfit: UNAVAILABLE,
   chain_broken: UNAVAILABLE,
+  fenced: UNAVAILABLE,
   schema_conflict: UNAVAILABLE,
   encode_failed: UNAVAILABLE,
   invalid_file: UNAVAILABLE,

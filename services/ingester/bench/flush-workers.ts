@@ -12,6 +12,7 @@ import {
   type BenchRow,
   type FlagDefaults,
 } from '@tributary/common/bench/bench-harness'
+import { systemClock } from '@tributary/common/clock'
 import { createLogger } from '@tributary/common/logger'
 
 import { FlushPool } from '../src/flush/flush-pool.ts'
@@ -30,6 +31,7 @@ export async function benchFlushWorkers(records: number, flags: FlagDefaults): P
         workers,
         spoolDirectory: rig.spoolDirectory,
         schemaOf: (tenant, signal, wanted) => rig.schemas.resolveOrExtend(tenant, signal, wanted),
+        clock: systemClock,
         logger: createLogger({ name: 'flush-bench', level: 'silent' }),
       })
       const flushBoth = async (): Promise<void> => {

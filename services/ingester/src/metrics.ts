@@ -7,6 +7,7 @@ import {
   Histogram,
   type Registry,
 } from '@tributary/common/metrics'
+import type { FlushStage } from './flush/flush-stage.ts'
 
 /** What is read when metrics are asked for. */
 export interface IngesterState {
@@ -15,7 +16,7 @@ export interface IngesterState {
   /** All segments on disk. */
   readonly logBytes: () => number
   /** Since the start. */
-  readonly forgottenChunks: () => number
+  readonly forgottenHashes: () => number
 }
 
 export class IngesterMetrics {
@@ -29,6 +30,7 @@ export class IngesterMetrics {
   readonly #holes: Counter
   readonly #quarantined: Counter
   readonly #flushSeconds: Histogram
+  readonly #stageSeconds: Histogram
   readonly #recoveryBytesLeft: Gauge
   files = 0
 
@@ -57,6 +59,13 @@ export class IngesterMetrics {
       buckets: DURATION_BUCKETS_SECONDS,
       registers,
     })
+    this.#stageSeconds = new Histogram({
+      name: 'tributary_ingester_stage_seconds',
+      help: 'Waiting for a flush worker, encoding a table, uploading a file, creating the commit',
+      labelNames: ['stage'],
+      buckets: DURATION_BUCKETS_SECONDS,
+      registers,
+    })
     this.#recoveryBytesLeft = new Gauge({
       name: 'tributary_ingester_recovery_bytes_left',
       help: 'Bytes of the log still to be read before the process is ready',
@@ -68,7 +77,7 @@ export class IngesterMetrics {
       registers,
       collect() {
         this.reset()
-        this.inc(state.forgottenChunks())
+        this.inc(state.forgottenHashes())
       },
     })
     new Gauge({
@@ -90,6 +99,10 @@ export class IngesterMetrics {
         },
       })
     }
+  }
+
+  stage(stage: FlushStage, seconds: number): void {
+    this.#stageSeconds.observe({ stage }, seconds)
   }
 
   recovering(doneBytes: number, totalBytes: number): void {

@@ -1,216 +1,281 @@
 /**
- * Opens one partition with everything below it: chain, window of repeats, memtable, flush workers,
- * WAL. The order is that of trust: the chain says where the partition ends, its sidecars what was
- * stored lately, and only then the WAL what is still to be stored.
+ * The unflushed rows of one partition, from the moment the log has them to the commit that names
+ * their files. Where offsets come from and what "the log has them" means is decided above: a WAL of
+ * this process (append-path.ts) or Kafka (partition-owner.ts).
+ *
+ *   insert ──> memtable ──flush──> files ──> commit ──> onCommitted: the log may forget them
+ *
+ * Invariants: memtable and chain tile the log (memtable start = chain end); flushes run one at a time,
+ * so that commits follow each other, while batches go on being taken. After a flush that failed for
+ * good nothing more is committed; whoever opened the partition decides what then.
  */
-import { mkdir, readdir, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
-import type { Clock } from '@tributary/common/clock'
-import { readSidecar } from '@tributary/common/commit/chunk-sidecar'
-import { CommitChain } from '@tributary/common/commit/commit-chain'
-import { AppError, toAppError } from '@tributary/common/errors'
-import { nodeFileSystem } from '@tributary/common/file-system'
-import { LIMITS } from '@tributary/common/limits'
-import type { Logger } from '@tributary/common/logger'
-import type { Registry } from '@tributary/common/metrics'
-import type { ObjectStore } from '@tributary/common/object-store/object-store'
+import { setMaxListeners } from 'node:events'
+import type { Timer } from '@tributary/common/clock'
+import { decodeEnvelope, type EnvelopeHeader } from '@tributary/common/columnar/envelope'
+import type { CommitChain } from '@tributary/common/commit/commit-chain'
+import type { CommitHole, CommitRecord } from '@tributary/common/commit/commit-record'
+import { AppError } from '@tributary/common/errors'
+import { failpoint } from '@tributary/common/failpoint'
 import type { PartitionId } from '@tributary/common/paths'
 import { Flusher } from './flush/flusher.ts'
-import { FlushPool } from './flush/flush-pool.ts'
-import type { FlushSettings } from './flush/table-writer.ts'
-import { SchemaCache } from './flush/schema-cache.ts'
-import { Ingester } from './ingester.ts'
-import { Memtable } from './memtable/memtable.ts'
-import { SlabPool } from './memtable/slab-pool.ts'
-import { IngesterMetrics } from './metrics.ts'
-import { RepeatWindow } from './repeat-window.ts'
-import { listSegments } from './wal/segment-directory.ts'
-import type { WalSync } from './wal/wal-options.ts'
-
-export interface PartitionSettings {
-  readonly walSync: WalSync
-  readonly walSyncIntervalMs: number
-  readonly walSyncBytesMax: number
-  readonly walSegmentBytesMax: number
-  readonly walBytesMax: number
-  readonly flushIntervalMs: number
-  readonly flushBytes: number
-  readonly memtableBytesMax: number
-  readonly flushWorkers: number
-  readonly fileBytesMax: number
-  readonly fileRowsMax: number
-  readonly rowGroupRowsMax: number
-  readonly zstdLevel: number
-  readonly attributeColumnsMax: number
-  readonly retryRemoval: boolean
-  readonly retryWindowMs: number
-  readonly retryWindowEntriesMax: number
-}
+import type { SharedParts } from './shared-parts.ts'
+import { Memtable, type MemtableEntry } from './memtable/memtable.ts'
+import type { SlabSpace } from './memtable/slab-pool.ts'
+import { RepeatRemoval } from './repeat-removal.ts'
 
 export interface PartitionOptions {
   readonly id: PartitionId
   /** Names this owner in commits. */
   readonly writer: string
-  readonly store: ObjectStore
-  /** Holds `wal/` and `spool/`. */
-  readonly directory: string
-  readonly settings: PartitionSettings
-  readonly clock: Clock
-  readonly logger: Logger
-  readonly registry: Registry
-  readonly onFatal: (error: unknown) => void
+  /** Of the lease. */
+  readonly epoch: () => number
+  readonly chain: CommitChain
+  readonly shared: SharedParts
+  /** Whether the log can hold a batch twice. */
+  readonly removesBatches: boolean
+  /** Asked before each batch goes to quarantine. @throws AppError where too many have gone there */
+  readonly admitPoison: () => void
+  /** After each flush, in order: the chain has everything below `end`. */
+  readonly onCommitted: (records: readonly CommitRecord[], end: bigint) => void | Promise<void>
+  /** Nothing more is committed; the rows are in the log. */
+  readonly onFailed: (error: unknown) => void
 }
 
-/** 4 MiB: a batch fits many times, and a memtable of 64 MiB wastes at most a sixteenth. */
-const SLAB_BYTES = 4 * 1024 * 1024
-/** Row groups hold this much of the batches' bytes at most. */
-const ROW_GROUP_BYTES_MAX = 64 * 1024 * 1024
+export class Partition {
+  readonly #options: PartitionOptions
+  readonly #memtable: Memtable
+  readonly #flusher: Flusher
+  readonly #ending = new AbortController()
+  #repeats: RepeatRemoval
+  /** Offsets that gave no rows; they go into the commits that cover them. */
+  #holes: CommitHole[] = []
+  #flushing: Promise<void> | undefined
+  #ageTimer: Timer | undefined
+  #failure: AppError | undefined
 
-export interface Partition {
-  readonly ingester: Ingester
-  readonly metrics: IngesterMetrics
-  close(): Promise<void>
+  private constructor(options: PartitionOptions, repeats: RepeatRemoval) {
+    this.#options = options
+    this.#repeats = repeats
+    const { id, writer, epoch, chain, shared, admitPoison } = options
+    const { store, encoder, fs, clock, logger, observe } = shared
+    this.#memtable = new Memtable(shared.slabs, chain.end)
+    // a flush waits with one listener per table
+    setMaxListeners(0, this.#ending.signal)
+    this.#flusher = new Flusher({
+      partition: id,
+      store,
+      encoder,
+      fs,
+      clock,
+      logger,
+      observe,
+      writer,
+      epoch,
+      chain,
+      settings: shared.flushSettings,
+      signal: this.#ending.signal,
+      admitPoison,
+      forget: (poison) => this.#forget(poison),
+    })
+  }
+
+  /**
+   * A partition without unflushed rows, at the end of its chain.
+   * @throws AppError store_unavailable
+   */
+  static async open(options: PartitionOptions): Promise<Partition> {
+    return new Partition(options, await loadRepeats(options))
+  }
+
+  /** The first offset that is not known to be committed. */
+  get start(): bigint {
+    return this.#memtable.start
+  }
+
+  /** The offset behind the last one taken. */
+  get end(): bigint {
+    return this.#memtable.end
+  }
+
+  get unflushedRows(): number {
+    return this.#memtable.rows
+  }
+
+  get unflushedBytes(): number {
+    return this.#memtable.bytes
+  }
+
+  /** Of these, what no flush works on. */
+  get activeBytes(): number {
+    return this.#memtable.activeBytes
+  }
+
+  /** Monotonic time at which the oldest unflushed row came in. */
+  get oldestMs(): number | undefined {
+    return this.#memtable.oldestMs
+  }
+
+  /** Hashes that the window's bound pushed out before their time. */
+  get forgottenHashes(): number {
+    return this.#repeats.evicted
+  }
+
+  /** Why nothing more is committed; undefined while all is well. */
+  get failure(): AppError | undefined {
+    return this.#failure
+  }
+
+  /** Unflushed batches from an offset on, in order; valid until the next await of the caller. */
+  unflushed(fromOffset: bigint): Iterable<MemtableEntry> {
+    return this.#memtable.unflushed(fromOffset)
+  }
+
+  /** Space for an envelope, to be inserted or given up. */
+  reserve(byteCount: number): SlabSpace {
+    return this.#memtable.reserve(byteCount)
+  }
+
+  giveUp(space: SlabSpace): void {
+    this.#memtable.giveUp(space)
+  }
+
+  /** Takes a batch that the log has, and begins a flush where one is due. Offsets ascend. */
+  insert(offset: bigint, space: SlabSpace, header: EnvelopeHeader, appendUnixMs: number): void {
+    const { clock, metrics } = this.#options.shared
+    const repeats = this.#repeats.split(header, appendUnixMs)
+    const nowMs = clock.monotonicMs()
+    this.#memtable.insert({ offset, space, header, appendUnixMs, repeats, nowMs })
+    metrics.appended(header.rowCount, space.bytes.length, repeats.suppressedRows)
+    this.flushWhenDue()
+  }
+
+  /** Moves on over offsets that give no rows; they are committed with the reason. */
+  addHole(hole: CommitHole): void {
+    this.#holes.push(hole)
+    if (BigInt(hole.end) > this.end) this.#memtable.skipTo(BigInt(hole.end))
+  }
+
+  /** Keeps an envelope that nobody can read aside and goes on behind it. */
+  async quarantine(offset: bigint, bytes: Uint8Array, reason: string): Promise<void> {
+    this.addHole(await this.#flusher.quarantine(offset, bytes, reason))
+  }
+
+  /** Begins a flush if rows are old or many enough, and one when they will be. */
+  flushWhenDue(): void {
+    if (this.#flushing !== undefined || this.#failure !== undefined) return
+    if (this.#ending.signal.aborted) return
+    const { clock, settings } = this.#options.shared
+    const { oldestActiveMs, activeBytes } = this.#memtable
+    const dueMs = this.#holes.length > 0 ? 0 : oldestActiveMs
+    if (dueMs === undefined) return
+    const leftMs = dueMs + settings.flushIntervalMs - clock.monotonicMs()
+    if (leftMs <= 0 || activeBytes >= settings.flushBytes) this.flushSoon()
+    else this.#ageTimer ??= clock.after(leftMs, () => this.#onAge())
+  }
+
+  /** Begins a flush of what is there, unless one is under way. */
+  flushSoon(): void {
+    if (this.#memtable.isActiveEmpty || this.#failure !== undefined) return
+    this.#flushOnce().catch((error: unknown) => {
+      this.#options.shared.logger.error({ err: error, ...this.#options.id }, 'flush failed')
+    })
+  }
+
+  /**
+   * Commits everything that was inserted before the call.
+   *
+   * @throws AppError not_ready when flushing has stopped, with the reason as its cause
+   */
+  async flush(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
+    // One flush may be under way with older rows; the second one takes all that came before the call.
+    if (this.#flushing !== undefined) await this.#flushing
+    await this.#flushOnce()
+  }
+
+  /** Drops what is not committed, ends what is under way, and gives all memory back. */
+  async close(): Promise<void> {
+    this.#ending.abort()
+    this.#cancelAge()
+    await this.#flushing?.catch(() => undefined)
+    this.#memtable.close()
+  }
+
+  #onAge(): void {
+    this.#ageTimer = undefined
+    this.flushWhenDue()
+  }
+
+  #cancelAge(): void {
+    this.#ageTimer?.cancel()
+    this.#ageTimer = undefined
+  }
+
+  #flushOnce(): Promise<void> {
+    this.#flushing ??= this.#runFlush().finally(() => {
+      this.#flushing = undefined
+      this.flushWhenDue()
+    })
+    return this.#flushing
+  }
+
+  async #runFlush(): Promise<void> {
+    const { shared, onCommitted } = this.#options
+    const { clock, metrics } = shared
+    const memtable = this.#memtable
+    this.#cancelAge()
+    const frozen = memtable.freeze()
+    if (frozen.start === frozen.end) {
+      memtable.release()
+      return
+    }
+    const startMs = clock.monotonicMs()
+    const holes = this.#holes.filter((hole) => BigInt(hole.end) <= frozen.end)
+    let records: readonly CommitRecord[]
+    try {
+      await failpoint('flush:frozen')
+      records = await this.#flusher.flush(frozen, holes)
+    } catch (error) {
+      this.#fail(error)
+      throw error
+    }
+    this.#holes = this.#holes.filter((hole) => !holes.includes(hole))
+    memtable.release()
+    const seconds = (clock.monotonicMs() - startMs) / 1000
+    for (const record of records) metrics.flushed(record, seconds)
+    await onCommitted(records, frozen.end)
+  }
+
+  /** The range stays frozen and in the log: a new start finds and commits it. */
+  #fail(error: unknown): void {
+    if (this.#ending.signal.aborted) return
+    this.#failure = new AppError('not_ready', 'flushing has stopped', { cause: error })
+    this.#options.onFailed(error)
+  }
+
+  /** Finds again what was stored before, now that these batches are known never to be. */
+  async #forget(poison: ReadonlySet<MemtableEntry>): Promise<void> {
+    const repeats = await loadRepeats(this.#options)
+    // from here on in one run: batches that come in meanwhile are decided by the new window
+    for (const entry of this.#memtable.unflushed(this.#options.chain.end)) {
+      if (poison.has(entry)) continue
+      const { header } = decodeEnvelope(entry.space.bytes)
+      entry.repeats = repeats.split(header, entry.appendUnixMs)
+    }
+    this.#repeats = repeats
+  }
 }
 
-/** Opens a partition that this process owns; resolves when all of its unflushed rows are back. */
-export async function openPartition(options: PartitionOptions): Promise<Partition> {
-  const { id, store, directory, settings, clock, logger, registry } = options
-  const spoolDirectory = await emptySpool(directory)
-  const chain = await CommitChain.open(store, id, { clock })
-  const window = await loadWindow(options, chain)
-  const slabs = new SlabPool(SLAB_BYTES, Math.ceil(settings.flushBytes / SLAB_BYTES))
-  const memtable = new Memtable(slabs, chain.end)
-  const schemas = new SchemaCache(store, LIMITS.tenantsMax * 3)
-  const pool = new FlushPool({
-    workers: settings.flushWorkers,
-    spoolDirectory,
-    schemaOf: (tenant, signal, wanted) => schemas.resolveOrExtend(tenant, signal, wanted),
-    logger,
-  })
-  const closing = new AbortController()
-  const metrics: IngesterMetrics = new IngesterMetrics(registry, {
-    unflushedRows: () => memtable.rows,
-    unflushedBytes: () => memtable.bytes,
-    logBytes: () => ingester.logBytes,
-    forgottenChunks: () => window.evicted,
-  })
-  const flusher = new Flusher({
-    partition: id,
-    writer: options.writer,
-    epoch: chain.lastEpoch + 1,
+function loadRepeats({ shared, chain, removesBatches }: PartitionOptions): Promise<RepeatRemoval> {
+  const { store, clock, logger, settings } = shared
+  return RepeatRemoval.load({
     store,
     chain,
-    pool,
-    settings: flushSettings(settings),
     clock,
     logger,
-    signal: closing.signal,
-  })
-  const ingester: Ingester = new Ingester({
-    wal: walOptions(options),
-    memtable,
-    window,
-    flusher,
-    clock,
-    logger,
-    metrics,
-    flushBytes: settings.flushBytes,
-    flushIntervalMs: settings.flushIntervalMs,
-    memtableBytesMax: settings.memtableBytesMax,
-    retryRemoval: settings.retryRemoval,
-    onFatal: options.onFatal,
-  })
-  await checkOwnWriter(options, chain)
-  await ingester.recover(chain.end)
-  ingester.start()
-  return {
-    ingester,
-    metrics,
-    async close() {
-      try {
-        await ingester.stop()
-      } finally {
-        closing.abort()
-        await pool.close()
-      }
-    },
-  }
-}
-
-function flushSettings(settings: PartitionSettings): FlushSettings {
-  return {
-    rowGroupRowsMax: settings.rowGroupRowsMax,
-    rowGroupBytesMax: ROW_GROUP_BYTES_MAX,
-    fileRowsMax: settings.fileRowsMax,
-    fileBytesMax: settings.fileBytesMax,
-    hoursMax: LIMITS.hoursPerFlushMax,
-    attributeColumnsMax: settings.attributeColumnsMax,
-    zstdLevel: settings.zstdLevel,
-  }
-}
-
-function walOptions({ id, directory, settings, clock, logger }: PartitionOptions) {
-  return {
-    directory: join(directory, 'wal'),
-    fs: nodeFileSystem,
-    clock,
-    logger,
-    sync: settings.walSync,
-    groupDelayMs: settings.walSyncIntervalMs,
-    groupBytesMax: settings.walSyncBytesMax,
-    segmentBytesMax: settings.walSegmentBytesMax,
-    diskBytesMax: settings.walBytesMax,
-    segmentIdentity: id,
-  }
-}
-
-/** Files of a flush that died: their rows are still in the WAL. */
-async function emptySpool(directory: string): Promise<string> {
-  const spool = join(directory, 'spool')
-  await mkdir(spool, { recursive: true })
-  for (const name of await readdir(spool)) await unlink(join(spool, name))
-  return spool
-}
-
-/** Loads what was stored within the window, so that a retry across a restart is stored once. */
-async function loadWindow(
-  { store, settings, clock, logger }: PartitionOptions,
-  chain: CommitChain,
-): Promise<RepeatWindow> {
-  const window = new RepeatWindow(settings.retryWindowMs, settings.retryWindowEntriesMax)
-  if (!settings.retryRemoval) return window
-  for (const record of await chain.recent(clock.nowUnixMs() - settings.retryWindowMs)) {
-    try {
-      for (const { hash, appendUnixMs } of await readSidecar(store, record)) {
-        window.add(hash, appendUnixMs)
-      }
-    } catch (error) {
-      if (toAppError(error).code === 'store_unavailable') throw error
-      // damaged or gone: a late retry may be stored twice, worth an alarm, never a process that can't start
-      logger.error({ err: error, commit: record.start }, 'sidecar of chunk hashes can not be read')
-    }
-  }
-  logger.info({ chunks: window.size }, 'window of repeats loaded')
-  return window
-}
-
-/**
- * Frames below the chain's end are dropped as stored. That holds only for commits of this WAL: where
- * another process has committed behind the point at which this WAL began, its offsets are not ours.
- */
-async function checkOwnWriter(options: PartitionOptions, chain: CommitChain): Promise<void> {
-  const { writer, store, directory, id, logger } = options
-  const { lastWriter } = chain
-  if (lastWriter === undefined || lastWriter === writer) return
-  const wal = join(directory, 'wal')
-  const { segments } = await listSegments(nodeFileSystem, wal, id, logger)
-  if (segments.every(({ name }) => name.baseOffset >= chain.end)) return
-  throw new AppError('chain_broken', 'another process has committed to this store since', {
-    details: {
-      store: store.url,
-      topic: id.topic,
-      writer: lastWriter,
-      remedy: 'give this process a store prefix of its own; its rows stay in the log',
-    },
+    windowMs: settings.retryWindowMs,
+    windowEntriesMax: settings.retryWindowEntriesMax,
+    removesChunks: settings.retryRemoval,
+    removesBatches,
   })
 }

@@ -21,7 +21,10 @@ import { createLogger, type Logger } from '@tributary/common/logger'
 import { createRegistry } from '@tributary/common/metrics'
 import { openObjectStore, type ObjectStore } from '@tributary/common/object-store/object-store'
 import { storeIdentity } from '@tributary/common/object-store/store-identity'
-import { openPartition, type Partition } from '@tributary/ingester/partition'
+import {
+  openStandalonePartition,
+  type StandalonePartition,
+} from '@tributary/ingester/standalone-partition'
 import { Admission } from '@tributary/router/admission'
 import { Batcher } from '@tributary/router/batcher'
 import { createIngestHandler } from '@tributary/router/ingest-handler'
@@ -63,7 +66,7 @@ class Standalone {
   #adminGrpc: AdminGrpcServer | undefined
   #data: DataDirectory | undefined
   #store: ObjectStore | undefined
-  #partition: Partition | undefined
+  #partition: StandalonePartition | undefined
   #sweeper: OrphanSweeper | undefined
   #credentials: Credentials | undefined
   #receivers: Receiver[] = []
@@ -146,7 +149,7 @@ class Standalone {
   #addStatusLine(): void {
     const line = new StatusLine(process.stdout, () => ({
       items: this.#metrics.items,
-      unflushedRows: this.#partition?.ingester.unflushedRows ?? 0,
+      unflushedRows: this.#partition?.appends.unflushedRows ?? 0,
       files: this.#partition?.metrics.files ?? 0,
     }))
     this.#lifecycle.add({
@@ -183,7 +186,7 @@ class Standalone {
     const partition = this.#partition
     if (partition === undefined) throw new AppError('not_ready', 'the log is being recovered')
     const before = partition.metrics.files
-    await partition.ingester.flush()
+    await partition.appends.flush()
     return `flushed: ${String(partition.metrics.files - before)} new files`
   }
 
@@ -200,7 +203,7 @@ class Standalone {
   async #openPartition(): Promise<void> {
     const store = this.#store!
     const data = this.#data!
-    this.#partition = await openPartition({
+    this.#partition = await openStandalonePartition({
       id: { logId: await storeIdentity(store), topic: TOPIC, partition: PARTITION },
       writer: data.writerId,
       store,
@@ -222,7 +225,7 @@ class Standalone {
       host,
       handler: createIngestHandler({
         batcher: new Batcher({
-          sink: this.#partition!.ingester,
+          sink: this.#partition!.appends,
           clock: systemClock,
           batchBytesMax: LIMITS.batchBytesMax,
           batchRowsMax: LIMITS.batchRowsMax,

@@ -1,16 +1,21 @@
 /**
- * The flush workers, kept alive because the first table of a thread costs four times the others.
+ * The flush workers of a process, kept alive because the first table of a thread costs four times the
+ * others. Partitions take turns: one with many tables does not hold up the flushes of the others.
  *
  * Invariant: a table is with at most one worker; a worker that dies (out of memory, a bug in native
- * code) costs a retry on a fresh one, at most `attemptsMax` in all. Tables wait here in order; there
- * are as many as a flush has tenants and signals, which the tenant limit bounds.
+ * code) costs a retry on a fresh one, at most `attemptsMax` in all. As many tables wait here as
+ * flushes have tenants and signals, which the tenant limit bounds.
  */
 import { Worker } from 'node:worker_threads'
+import type { Clock } from '@tributary/common/clock'
 import { AppError, toAppError } from '@tributary/common/errors'
 import type { Logger } from '@tributary/common/logger'
 import type { SchemaState } from '@tributary/common/schema/schema-state'
 import type { TableAttribute } from './attribute-plan.ts'
+import { FairQueue } from './fair-queue.ts'
 import type { FromWorker, ToWorker } from './flush-messages.ts'
+import type { StageObserver } from './flush-stage.ts'
+import type { TableEncoder } from './table-encoder.ts'
 import type { TableJob, TableResult } from './table-writer.ts'
 
 export type SchemaResolver = (
@@ -23,7 +28,9 @@ export interface FlushPoolOptions {
   readonly workers: number
   readonly spoolDirectory: string
   readonly schemaOf: SchemaResolver
+  readonly clock: Clock
   readonly logger: Logger
+  readonly observe?: StageObserver
 }
 
 const ATTEMPTS_MAX = 3
@@ -35,6 +42,8 @@ interface Task {
   readonly job: TableJob
   readonly result: PromiseWithResolvers<TableResult>
   attempts: number
+  /** Monotonic: when it began to wait, then when a worker got it. */
+  sinceMs: number
 }
 
 interface Slot {
@@ -42,10 +51,10 @@ interface Slot {
   task: Task | undefined
 }
 
-export class FlushPool {
+export class FlushPool implements TableEncoder {
   readonly #options: FlushPoolOptions
   readonly #slots: Slot[]
-  readonly #waiting: Task[] = []
+  readonly #waiting = new FairQueue<Task>()
   #nextId = 0
   #isClosed = false
 
@@ -57,25 +66,31 @@ export class FlushPool {
     }))
   }
 
-  /**
-   * Writes the files of a table in a worker.
-   *
-   * @throws AppError of the table, or encode_failed when workers died over it again and again
-   */
-  run(job: TableJob): Promise<TableResult> {
+  run(job: TableJob, signal?: AbortSignal): Promise<TableResult> {
     const task: Task = {
       id: this.#nextId++,
       job,
       result: Promise.withResolvers<TableResult>(),
       attempts: 0,
+      sinceMs: this.#options.clock.monotonicMs(),
     }
-    this.#waiting.push(task)
+    const giveUp = (): void => {
+      if (this.#waiting.remove(ownerOf(task), task)) task.result.reject(cancelled(job))
+    }
+    if (this.#isClosed || signal?.aborted === true) return Promise.reject(cancelled(job))
+    signal?.addEventListener('abort', giveUp)
+    this.#waiting.push(ownerOf(task), task)
     this.#dispatch()
-    return task.result.promise
+    return task.result.promise.finally(() => {
+      signal?.removeEventListener('abort', giveUp)
+    })
   }
 
   async close(): Promise<void> {
     this.#isClosed = true
+    for (let task = this.#waiting.shift(); task !== undefined; task = this.#waiting.shift()) {
+      task.result.reject(cancelled(task.job))
+    }
     const workers = this.#slots.map(({ worker }) => worker).filter((worker) => worker !== undefined)
     await Promise.all(workers.map((worker) => worker.terminate()))
   }
@@ -87,9 +102,17 @@ export class FlushPool {
       if (task === undefined) return
       slot.task = task
       task.attempts++
+      this.#observe('wait', task)
       slot.worker ??= this.#spawn(slot)
       this.#send(slot.worker, { kind: 'table', id: task.id, job: task.job })
     }
+  }
+
+  /** Tells how long the stage took that ends now. */
+  #observe(stage: 'wait' | 'encode', task: Task): void {
+    const nowMs = this.#options.clock.monotonicMs()
+    this.#options.observe?.(stage, (nowMs - task.sinceMs) / 1000)
+    task.sinceMs = nowMs
   }
 
   #send(worker: Worker, message: ToWorker): void {
@@ -121,6 +144,7 @@ export class FlushPool {
         void this.#answerSchema(worker, task, message.wanted)
         return
       case 'done':
+        this.#observe('encode', task)
         task.result.resolve(message.result)
         break
       case 'failed': {
@@ -165,8 +189,16 @@ export class FlushPool {
       )
     } else {
       this.#options.logger.error({ err: cause, attempt: task.attempts }, 'flush worker died')
-      this.#waiting.unshift(task)
+      this.#waiting.unshift(ownerOf(task), task)
     }
     this.#dispatch()
   }
+}
+
+function ownerOf({ job }: Task): string {
+  return `${job.topic}/${String(job.partition)}`
+}
+
+function cancelled({ tenant, signal }: TableJob): AppError {
+  return new AppError('cancelled', 'the table is not written', { details: { tenant, signal } })
 }

@@ -4,12 +4,21 @@
  *   active (takes batches) --freeze()--> frozen (being flushed) --release()--> slabs go back
  *
  * Invariant: `bytes` is what the slabs really hold, envelope by envelope; offsets ascend. When to
- * flush and when to refuse is the ingester's business.
+ * flush and when to refuse is the partition's business.
  */
-import type { EnvelopeChunk, EnvelopeHeader } from '@tributary/common/columnar/envelope'
+import type { EnvelopeHeader } from '@tributary/common/columnar/envelope'
 import type { Signal } from '@tributary/common/signal'
 import assert from 'node:assert/strict'
-import type { SlabPool, SlabSpace } from './slab-pool.ts'
+import { SlabCutter, type SlabPool, type SlabSpace } from './slab-pool.ts'
+
+/** What of a batch was stored before, and what its commit adds to the window of repeats. */
+export interface BatchRepeats {
+  /** Row ranges [start, end) in pairs that were stored before. */
+  readonly suppressed: Int32Array
+  readonly suppressedRows: number
+  /** 16 bytes each: what can come again. */
+  readonly storedHashes: readonly Uint8Array[]
+}
 
 export interface MemtableEntry {
   readonly offset: bigint
@@ -18,11 +27,19 @@ export interface MemtableEntry {
   readonly rowCount: number
   /** Where the envelope lies. */
   readonly space: SlabSpace
-  /** Row ranges [start, end) in pairs that were stored before. */
-  readonly suppressed: Int32Array
-  /** Chunks that are stored by this entry and could be sent again. */
-  readonly stored: readonly EnvelopeChunk[]
-  readonly arrivalUnixNano: bigint
+  /** When the log took it, by the log's clock. */
+  readonly appendUnixMs: number
+  /** Found anew where a batch before it turned out never to be stored. */
+  repeats: BatchRepeats
+}
+
+export type NewMemtableEntry = Pick<
+  MemtableEntry,
+  'offset' | 'space' | 'appendUnixMs' | 'repeats'
+> & {
+  readonly header: EnvelopeHeader
+  /** Monotonic. */
+  readonly nowMs: number
 }
 
 /** What a flush works on. */
@@ -37,19 +54,26 @@ export interface FrozenMemtable {
 
 export class Memtable {
   readonly #pool: SlabPool
+  readonly #cutter: SlabCutter
   #entries: MemtableEntry[] = []
   #start: bigint
   #end: bigint
   #rows = 0
   #bytes = 0
   #oldestMs: number | undefined
-  #frozen: FrozenMemtable | undefined
+  #frozen: (FrozenMemtable & { readonly oldestMs: number | undefined }) | undefined
 
   /** @param start the first offset that is not yet committed */
   constructor(pool: SlabPool, start: bigint) {
     this.#pool = pool
+    this.#cutter = new SlabCutter(pool)
     this.#start = start
     this.#end = start
+  }
+
+  /** The first offset that is not known to be committed. */
+  get start(): bigint {
+    return this.#frozen?.start ?? this.#start
   }
 
   /** The offset behind the last one taken. */
@@ -66,27 +90,37 @@ export class Memtable {
     return this.#bytes
   }
 
+  /** Nothing came in since the last freeze. */
+  get isActiveEmpty(): boolean {
+    return this.#start === this.#end
+  }
+
   get rows(): number {
     return this.#rows + (this.#frozen?.rows ?? 0)
   }
 
   /** Monotonic time at which the oldest active batch came in; undefined when there is none. */
-  get oldestMs(): number | undefined {
+  get oldestActiveMs(): number | undefined {
     return this.#oldestMs
   }
 
-  /** All unflushed envelopes from an offset on, in order. */
-  *unflushed(fromOffset: bigint): Iterable<{ offset: bigint; payload: Uint8Array }> {
+  /** The same for all batches. */
+  get oldestMs(): number | undefined {
+    return this.#frozen?.oldestMs ?? this.#oldestMs
+  }
+
+  /** All unflushed batches from an offset on, in order. */
+  *unflushed(fromOffset: bigint): Iterable<MemtableEntry> {
     for (const entries of [this.#frozen?.entries ?? [], this.#entries]) {
-      for (const { offset, space } of entries) {
-        if (offset >= fromOffset) yield { offset, payload: space.bytes }
+      for (const entry of entries) {
+        if (entry.offset >= fromOffset) yield entry
       }
     }
   }
 
   /** Space for an envelope, to be filled and then inserted or given up. */
   reserve(byteCount: number): SlabSpace {
-    return this.#pool.cut(byteCount)
+    return this.#cutter.cut(byteCount)
   }
 
   /** Gives up a space that was not inserted. */
@@ -95,27 +129,12 @@ export class Memtable {
   }
 
   /** Takes a durable envelope. Offsets ascend; a gap is a hole that the log reported. */
-  insert(
-    offset: bigint,
-    space: SlabSpace,
-    header: EnvelopeHeader,
-    suppressed: Int32Array,
-    stored: readonly EnvelopeChunk[],
-    nowMs: number,
-  ): void {
+  insert({ offset, header, space, appendUnixMs, repeats, nowMs }: NewMemtableEntry): void {
     assert(offset >= this.#end, 'offsets of a memtable ascend')
-    this.#entries.push({
-      offset,
-      tenant: header.tenant,
-      signal: header.signal,
-      rowCount: header.rowCount,
-      space,
-      suppressed,
-      stored,
-      arrivalUnixNano: header.arrivalUnixNano,
-    })
+    const { tenant, signal, rowCount } = header
+    this.#entries.push({ offset, tenant, signal, rowCount, space, appendUnixMs, repeats })
     this.#end = offset + 1n
-    this.#rows += header.rowCount
+    this.#rows += rowCount
     this.#bytes += space.bytes.length
     this.#oldestMs ??= nowMs
   }
@@ -135,6 +154,7 @@ export class Memtable {
       end: this.#end,
       rows: this.#rows,
       bytes: this.#bytes,
+      oldestMs: this.#oldestMs,
     }
     this.#entries = []
     this.#start = this.#end
@@ -149,5 +169,16 @@ export class Memtable {
     assert(this.#frozen !== undefined, 'only a frozen memtable is released')
     for (const { space } of this.#frozen.entries) this.#pool.release(space)
     this.#frozen = undefined
+  }
+
+  /** Drops all batches; nobody may work on them any more. */
+  close(): void {
+    if (this.#frozen !== undefined) this.release()
+    for (const { space } of this.#entries) this.#pool.release(space)
+    this.#entries = []
+    this.#bytes = 0
+    this.#rows = 0
+    this.#oldestMs = undefined
+    this.#cutter.close()
   }
 }

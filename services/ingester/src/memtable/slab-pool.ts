@@ -4,8 +4,11 @@
  * bytes. Nothing on that way is allocated or copied once the slabs exist, which also keeps the
  * garbage collector quiet: it runs by the bytes that buffers take outside of its heap.
  *
- * Invariant: a slab goes back to the pool when its last space is released and no new one is cut from
- * it. The pool keeps a bounded number of free slabs.
+ *   SlabPool (process) ──slabs──> SlabCutter (partition) ──spaces──> memtable, log, workers, readers
+ *
+ * Invariant: a slab goes back to the pool when its last space is released and no cutter cuts from it
+ * any more. Each partition cuts from slabs of its own: a flush of one gives whole slabs back, whatever
+ * the others still hold. The pool keeps a bounded number of free slabs.
  */
 import assert from 'node:assert/strict'
 
@@ -19,8 +22,10 @@ export interface SlabSpace {
 export interface Slab {
   readonly memory: Uint8Array
   used: number
-  /** Spaces cut and not released. */
-  spaces: number
+  /** Holds on its spaces that are not released. */
+  holds: number
+  /** A cutter still cuts from it. */
+  isOpen: boolean
 }
 
 /** Envelopes start aligned, so that Arrow buffers inside them are. */
@@ -30,48 +35,77 @@ export class SlabPool {
   readonly #slabBytes: number
   readonly #freeMax: number
   readonly #free: Slab[] = []
-  #current: Slab | undefined
 
   constructor(slabBytes: number, freeMax: number) {
     this.#slabBytes = slabBytes
     this.#freeMax = freeMax
   }
 
-  /** Cuts a space of `byteCount` bytes; `release` gives it back. Its content is undefined. */
-  cut(byteCount: number): SlabSpace {
-    let slab = this.#current
-    let start = slab === undefined ? 0 : Math.ceil(slab.used / ALIGNMENT) * ALIGNMENT
-    if (slab === undefined || start + byteCount > slab.memory.length) {
-      this.#current = undefined
-      if (slab !== undefined) this.#recycle(slab)
-      slab = this.#take(byteCount)
-      this.#current = slab
-      start = 0
+  /** An open slab with room for a batch; one larger than a slab gets one of its own. */
+  take(byteCount: number): Slab {
+    const free = byteCount <= this.#slabBytes ? this.#free.pop() : undefined
+    if (free !== undefined) {
+      free.isOpen = true
+      return free
     }
-    slab.used = start + byteCount
-    slab.spaces++
-    return { bytes: slab.memory.subarray(start, slab.used), slab }
+    const memory = new Uint8Array(new SharedArrayBuffer(Math.max(byteCount, this.#slabBytes)))
+    return { memory, used: 0, holds: 0, isOpen: true }
+  }
+
+  /** Nothing more is cut from the slab. */
+  seal(slab: Slab): void {
+    slab.isOpen = false
+    this.#recycle(slab)
+  }
+
+  /** One more holder of a space: it stays as it is until each has released it. */
+  hold({ slab }: SlabSpace): void {
+    assert(slab.holds > 0, 'only a space that somebody holds can be held')
+    slab.holds++
   }
 
   release({ slab }: SlabSpace): void {
-    assert(slab.spaces > 0, 'a space is released once')
-    slab.spaces--
-    if (slab !== this.#current) this.#recycle(slab)
-  }
-
-  /** A batch larger than a slab gets one of its own. */
-  #take(byteCount: number): Slab {
-    const free = byteCount <= this.#slabBytes ? this.#free.pop() : undefined
-    if (free !== undefined) return free
-    const memory = new Uint8Array(new SharedArrayBuffer(Math.max(byteCount, this.#slabBytes)))
-    return { memory, used: 0, spaces: 0 }
+    assert(slab.holds > 0, 'a space is released once by each holder')
+    slab.holds--
+    this.#recycle(slab)
   }
 
   #recycle(slab: Slab): void {
-    if (slab.spaces > 0) return
+    if (slab.holds > 0 || slab.isOpen) return
     slab.used = 0
     if (slab.memory.length === this.#slabBytes && this.#free.length < this.#freeMax) {
       this.#free.push(slab)
     }
+  }
+}
+
+export class SlabCutter {
+  readonly #pool: SlabPool
+  #slab: Slab | undefined
+
+  constructor(pool: SlabPool) {
+    this.#pool = pool
+  }
+
+  /** Cuts a space of `byteCount` bytes, held once. Its content is undefined. */
+  cut(byteCount: number): SlabSpace {
+    let slab = this.#slab
+    let start = slab === undefined ? 0 : Math.ceil(slab.used / ALIGNMENT) * ALIGNMENT
+    if (slab === undefined || start + byteCount > slab.memory.length) {
+      this.close()
+      slab = this.#pool.take(byteCount)
+      this.#slab = slab
+      start = 0
+    }
+    slab.used = start + byteCount
+    slab.holds++
+    return { bytes: slab.memory.subarray(start, slab.used), slab }
+  }
+
+  /** Lets go of the slab at hand. */
+  close(): void {
+    const slab = this.#slab
+    this.#slab = undefined
+    if (slab !== undefined) this.#pool.seal(slab)
   }
 }

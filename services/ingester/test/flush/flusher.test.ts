@@ -9,6 +9,7 @@ import { BatchBuilder } from '@tributary/common/columnar/batch-builder'
 import { decodeEnvelope } from '@tributary/common/columnar/envelope'
 import { writeEnvelopeInto } from '@tributary/common/columnar/envelope-writer'
 import { CommitChain } from '@tributary/common/commit/commit-chain'
+import { nodeFileSystem } from '@tributary/common/file-system'
 import { createLogger } from '@tributary/common/logger'
 import { openObjectStore, type ObjectStore } from '@tributary/common/object-store/object-store'
 import { decodeInto } from '@tributary/common/otlp/decoder'
@@ -47,14 +48,15 @@ async function openParts(t: TestContext): Promise<Parts> {
   await mkdir(spoolDirectory)
   const store = await openObjectStore(pathToFileURL(join(folder, 'store')).href, { logger })
   const schemas = new SchemaCache(store, 10)
-  const pool = new FlushPool({
+  const encoder = new FlushPool({
     workers: 2,
+    clock: systemClock,
     spoolDirectory,
     schemaOf: (tenant, signal, wanted) => schemas.resolveOrExtend(tenant, signal, wanted),
     logger,
   })
   t.after(async () => {
-    await pool.close()
+    await encoder.close()
     await store.close()
     await rm(folder, { recursive: true, force: true })
   })
@@ -66,10 +68,13 @@ async function openParts(t: TestContext): Promise<Parts> {
       new Flusher({
         partition: ID,
         writer,
-        epoch: 1,
+        epoch: () => 1,
         store,
         chain: await CommitChain.open(store, ID),
-        pool,
+        encoder,
+        fs: nodeFileSystem,
+        admitPoison: () => undefined,
+        forget: () => Promise.resolve(),
         settings: SETTINGS,
         clock: systemClock,
         logger,
@@ -101,14 +106,14 @@ function insert(
     chunks: [],
   }
   const space = writeEnvelopeInto(header, builder, (bytes) => memtable.reserve(bytes))
-  memtable.insert(
+  memtable.insert({
     offset,
     space,
-    decodeEnvelope(space.bytes).header,
-    Int32Array.from(suppressed),
-    [],
-    0,
-  )
+    header: decodeEnvelope(space.bytes).header,
+    appendUnixMs: 0,
+    repeats: { suppressed: Int32Array.from(suppressed), suppressedRows: 0, storedHashes: [] },
+    nowMs: 0,
+  })
   return space.bytes
 }
 
@@ -223,7 +228,7 @@ void test('Flusher refuses a range that another writer has committed', async (t)
   const other = new Memtable(new SlabPool(1024 * 1024, 1), 0n)
   insert(other, 0n, { records: 5, call: 9 })
   await (await flusher('b')).flush(other.freeze(), [])
-  await assert.rejects(late.flush(memtable.freeze(), []), { code: 'chain_broken' })
+  await assert.rejects(late.flush(memtable.freeze(), []), { code: 'fenced' })
 })
 
 void test('The same batches give the same file, byte for byte', async (t) => {

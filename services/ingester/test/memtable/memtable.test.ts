@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { EnvelopeHeader } from '@tributary/common/columnar/envelope'
 import { Memtable } from '../../src/memtable/memtable.ts'
-import { SlabPool } from '../../src/memtable/slab-pool.ts'
+import { SlabCutter, SlabPool } from '../../src/memtable/slab-pool.ts'
+import type { SlabSpace } from '../../src/memtable/slab-pool.ts'
 
 const HEADER: EnvelopeHeader = {
   signal: 1,
@@ -16,13 +17,18 @@ const HEADER: EnvelopeHeader = {
   chunks: [],
 }
 
+function insert(memtable: Memtable, offset: bigint, space: SlabSpace, nowMs: number): void {
+  const repeats = { suppressed: new Int32Array(0), suppressedRows: 0, storedHashes: [] }
+  memtable.insert({ offset, header: HEADER, space, appendUnixMs: 0, repeats, nowMs })
+}
+
 void test('Memtable keeps every envelope aligned and whole, also one larger than a slab', () => {
   const memtable = new Memtable(new SlabPool(1000, 4), 10n)
   const lengths = [1, 7, 8, 990, 13, 5000, 1000, 2]
   lengths.forEach((length, index) => {
     const space = memtable.reserve(length)
     space.bytes.fill(index + 1)
-    memtable.insert(10n + BigInt(index), space, HEADER, new Int32Array(0), [], 0)
+    insert(memtable, 10n + BigInt(index), space, 0)
   })
   const frozen = memtable.freeze()
   assert.equal(
@@ -44,10 +50,10 @@ void test('Memtable keeps every envelope aligned and whole, also one larger than
 
 void test('Memtable takes batches while it is being flushed and tiles the log', () => {
   const memtable = new Memtable(new SlabPool(64, 1), 0n)
-  memtable.insert(0n, memtable.reserve(10), HEADER, new Int32Array(0), [], 5)
+  insert(memtable, 0n, memtable.reserve(10), 5)
   const first = memtable.freeze()
-  assert.equal(memtable.oldestMs, undefined)
-  memtable.insert(1n, memtable.reserve(20), HEADER, new Int32Array(0), [], 6)
+  assert.deepEqual([memtable.oldestActiveMs, memtable.oldestMs], [undefined, 5])
+  insert(memtable, 1n, memtable.reserve(20), 6)
   assert.equal(memtable.bytes, 30)
   assert.deepEqual(
     [...memtable.unflushed(0n)].map(({ offset }) => offset),
@@ -59,24 +65,56 @@ void test('Memtable takes batches while it is being flushed and tiles the log', 
   assert.equal(second.start, first.end)
   assert.equal(memtable.rows, 3)
   assert.throws(() => {
-    memtable.insert(0n, memtable.reserve(1), HEADER, new Int32Array(0), [], 7)
+    insert(memtable, 0n, memtable.reserve(1), 7)
   }, /ascend/)
 })
 
 void test('SlabPool gives memory again only when the last batch in it is released', () => {
   const pool = new SlabPool(64, 4)
-  const first = pool.cut(40)
-  const late = pool.cut(16)
-  const next = pool.cut(40)
+  const cutter = new SlabCutter(pool)
+  const first = cutter.cut(40)
+  const late = cutter.cut(16)
+  const next = cutter.cut(40)
   pool.release(first)
-  const other = pool.cut(40)
+  const other = cutter.cut(40)
   assert.notEqual(other.slab, first.slab, 'a batch still lies in the first slab')
-  late.bytes.fill(7)
+  pool.hold(late)
   pool.release(late)
-  const again = pool.cut(40)
+  const unlike = cutter.cut(40)
+  assert.notEqual(unlike.slab, first.slab, 'a reader still holds a batch in the first slab')
+  pool.release(late)
+  const again = cutter.cut(40)
   assert.equal(again.slab, first.slab)
-  for (const space of [next, other, again]) pool.release(space)
+  for (const space of [next, other, unlike, again]) pool.release(space)
   assert.throws(() => {
     pool.release(again)
   }, /once/)
+})
+
+void test('SlabPool keeps the slabs of one partition apart from those of another', () => {
+  const pool = new SlabPool(64, 4)
+  const [left, right] = [new SlabCutter(pool), new SlabCutter(pool)]
+  const spaces = [left.cut(10), right.cut(10), left.cut(10)]
+  assert.equal(spaces[0]!.slab, spaces[2]!.slab)
+  assert.notEqual(spaces[0]!.slab, spaces[1]!.slab)
+  pool.release(spaces[0]!)
+  pool.release(spaces[2]!)
+  left.close()
+  assert.equal(right.cut(60).slab, spaces[0]!.slab, 'whole slabs come back to all')
+})
+
+void test('Memtable gives all of its memory back when it is closed', () => {
+  const pool = new SlabPool(64, 8)
+  const memtable = new Memtable(pool, 0n)
+  const spaces = [1n, 2n, 3n, 4n].map((offset) => {
+    const space = memtable.reserve(40)
+    insert(memtable, offset, space, 0)
+    if (offset === 2n) memtable.freeze()
+    return space
+  })
+  memtable.close()
+  assert.deepEqual([memtable.rows, memtable.bytes], [0, 0])
+  const used = new Set(spaces.map(({ slab }) => slab))
+  const other = new SlabCutter(pool)
+  for (let again = 0; again < used.size; again++) assert.ok(used.has(other.cut(64).slab))
 })

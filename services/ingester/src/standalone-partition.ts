@@ -1,0 +1,181 @@
+/**
+ * Opens the one partition of a standalone process with everything below it: chain, window of repeats,
+ * memtable, flush workers, WAL. The order is that of trust: the chain says where the partition ends,
+ * its sidecars what was stored lately, and only then the WAL what is still to be stored.
+ */
+import { join } from 'node:path'
+import type { Clock } from '@tributary/common/clock'
+import { CommitChain } from '@tributary/common/commit/commit-chain'
+import { AppError } from '@tributary/common/errors'
+import { nodeFileSystem } from '@tributary/common/file-system'
+import { LIMITS } from '@tributary/common/limits'
+import type { Logger } from '@tributary/common/logger'
+import type { Registry } from '@tributary/common/metrics'
+import type { ObjectStore } from '@tributary/common/object-store/object-store'
+import type { PartitionId } from '@tributary/common/paths'
+import { AppendPath } from './append-path.ts'
+import { FlushPool } from './flush/flush-pool.ts'
+import { SchemaCache } from './flush/schema-cache.ts'
+import { emptySpool } from './flush/spool-folder.ts'
+import type { FlushSettings } from './flush/table-writer.ts'
+import { SlabPool } from './memtable/slab-pool.ts'
+import { IngesterMetrics } from './metrics.ts'
+import { Partition } from './partition.ts'
+import { flushSettingsOf, type PartitionSettings, type SharedParts } from './shared-parts.ts'
+import { listSegments } from './wal/segment-directory.ts'
+import type { WalSync } from './wal/wal-options.ts'
+
+export interface StandalonePartitionSettings
+  extends PartitionSettings, Omit<FlushSettings, 'rowGroupBytesMax' | 'hoursMax'> {
+  readonly walSync: WalSync
+  readonly walSyncIntervalMs: number
+  readonly walSyncBytesMax: number
+  readonly walSegmentBytesMax: number
+  readonly walBytesMax: number
+  readonly memtableBytesMax: number
+  readonly flushWorkers: number
+}
+
+export interface StandalonePartitionOptions {
+  readonly id: PartitionId
+  /** Names this owner in commits. */
+  readonly writer: string
+  readonly store: ObjectStore
+  /** Holds `wal/` and `spool/`. */
+  readonly directory: string
+  readonly settings: StandalonePartitionSettings
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly registry: Registry
+  readonly onFatal: (error: unknown) => void
+}
+
+/** 4 MiB: a batch fits many times, and a memtable of 64 MiB wastes at most a sixteenth. */
+const SLAB_BYTES = 4 * 1024 * 1024
+
+export interface StandalonePartition {
+  readonly appends: AppendPath
+  readonly metrics: IngesterMetrics
+  close(): Promise<void>
+}
+
+/** What the metrics look at, as far as it is open. */
+interface OpenParts {
+  partition?: Partition
+  appends?: AppendPath
+}
+
+/** Opens the partition; resolves when all of its unflushed rows are back. */
+export async function openStandalonePartition(
+  options: StandalonePartitionOptions,
+): Promise<StandalonePartition> {
+  const { id, store, settings, clock, logger } = options
+  const chain = await CommitChain.open(store, id, { clock })
+  const open: OpenParts = {}
+  const shared = await openSharedParts(options, open)
+  const epoch = chain.lastEpoch + 1
+  const partition = await Partition.open({
+    id,
+    writer: options.writer,
+    epoch: () => epoch,
+    chain,
+    shared,
+    removesBatches: false,
+    admitPoison: () => undefined,
+    onCommitted: (_records, end) => open.appends?.truncate(end),
+    onFailed: options.onFatal,
+  })
+  open.partition = partition
+  await checkOwnWriter(options, chain)
+  const appends = await AppendPath.recover({
+    wal: walOptions(options),
+    partition,
+    logger,
+    metrics: shared.metrics,
+    flushBytes: settings.flushBytes,
+    memtableBytesMax: settings.memtableBytesMax,
+  })
+  open.appends = appends
+  return {
+    appends,
+    metrics: shared.metrics,
+    async close() {
+      try {
+        await appends.stop()
+      } finally {
+        await shared.encoder.close()
+      }
+    },
+  }
+}
+
+async function openSharedParts(
+  { store, directory, settings, clock, logger, registry }: StandalonePartitionOptions,
+  open: OpenParts,
+): Promise<SharedParts> {
+  const metrics = new IngesterMetrics(registry, {
+    unflushedRows: () => open.partition?.unflushedRows ?? 0,
+    unflushedBytes: () => open.appends?.unflushedBytes ?? open.partition?.unflushedBytes ?? 0,
+    logBytes: () => open.appends?.logBytes ?? 0,
+    forgottenHashes: () => open.partition?.forgottenHashes ?? 0,
+  })
+  const schemas = new SchemaCache(store, LIMITS.tenantsMax * 3)
+  const observe = metrics.stage.bind(metrics)
+  return {
+    store,
+    encoder: new FlushPool({
+      workers: settings.flushWorkers,
+      spoolDirectory: await emptySpool(nodeFileSystem, directory),
+      schemaOf: (tenant, signal, wanted) => schemas.resolveOrExtend(tenant, signal, wanted),
+      clock,
+      logger,
+      observe,
+    }),
+    slabs: new SlabPool(SLAB_BYTES, Math.ceil(settings.flushBytes / SLAB_BYTES)),
+    fs: nodeFileSystem,
+    clock,
+    logger,
+    metrics,
+    observe,
+    settings,
+    flushSettings: flushSettingsOf(settings),
+  }
+}
+
+function walOptions({ id, directory, settings, clock, logger }: StandalonePartitionOptions) {
+  return {
+    directory: join(directory, 'wal'),
+    fs: nodeFileSystem,
+    clock,
+    logger,
+    sync: settings.walSync,
+    groupDelayMs: settings.walSyncIntervalMs,
+    groupBytesMax: settings.walSyncBytesMax,
+    segmentBytesMax: settings.walSegmentBytesMax,
+    diskBytesMax: settings.walBytesMax,
+    segmentIdentity: id,
+  }
+}
+
+/**
+ * Frames below the chain's end are dropped as stored. That holds only for commits of this WAL: where
+ * another process has committed behind the point at which this WAL began, its offsets are not ours.
+ */
+async function checkOwnWriter(
+  { writer, store, directory, id, logger }: StandalonePartitionOptions,
+  chain: CommitChain,
+): Promise<void> {
+  const { lastWriter } = chain
+  if (lastWriter === undefined || lastWriter === writer) return
+  const wal = join(directory, 'wal')
+  const { segments } = await listSegments(nodeFileSystem, wal, id, logger)
+  if (segments.every(({ name }) => name.baseOffset >= chain.end)) return
+  throw new AppError('chain_broken', 'another process has committed to this store since', {
+    details: {
+      store: store.url,
+      topic: id.topic,
+      writer: lastWriter,
+      remedy: 'give this process a store prefix of its own; its rows stay in the log',
+    },
+  })
+}
