@@ -105,7 +105,8 @@ export class CommitChain {
    * Creates the next commit; `record.start` must be `end`. A conflict hands over the commit that
    * another writer (or an earlier try of this one) made there; `end` then lies behind it and all
    * that follow: rows below it are stored, keep the rest and go on if still the owner.
-   * @throws AppError store_unavailable where the outcome stays unknown: append the same record again
+   * @throws AppError store_unavailable where the outcome stays unknown: append the same record again;
+   *   fenced where the chain has a commit of a later epoch: its owner is not the one any more
    */
   async append(record: CommitRecord): Promise<AppendOutcome> {
     assert.equal(BigInt(record.start), this.#end, 'a commit starts at the end of the chain')
@@ -115,6 +116,11 @@ export class CommitChain {
         record.partition === this.#id.partition,
       'a commit belongs to its chain',
     )
+    if (record.epoch < this.#lastEpoch) {
+      throw new AppError('fenced', 'a later owner has committed', {
+        details: { epoch: record.epoch, lastEpoch: this.#lastEpoch, winner: this.#lastWriter },
+      })
+    }
     const body = serializeCommitRecord(record)
     await failpoint('commit:before-put')
     const winner = await this.#create(commitKey(this.#id, this.#end), body)

@@ -206,7 +206,8 @@ describe('CommitChain', () => {
       for (let count = 0; count < 8; count++) {
         const start = chain.end
         const end = start + 1n + BigInt(Math.floor(random() * 5))
-        const outcome = await chain.append(commitRecord(start, end, { writer, epoch: count }))
+        const epoch = chain.lastEpoch + (count % 2)
+        const outcome = await chain.append(commitRecord(start, end, { writer, epoch }))
         if (outcome !== 'committed') assert.notEqual(outcome.conflict.writer, writer)
         assert.ok(chain.end > start)
       }
@@ -215,9 +216,26 @@ describe('CommitChain', () => {
     const chain = await CommitChain.open(store, PARTITION)
     const records = await collect(chain)
     assert.equal(records.at(-1)!.end, String(chain.end), `seed ${seed}`)
+    const epochs = records.map(({ epoch }) => epoch)
+    assert.deepEqual(
+      epochs,
+      epochs.toSorted((a, b) => a - b),
+      `seed ${seed}`,
+    )
     for (const record of records) {
       const bytes = await store.get(commitKey(PARTITION, BigInt(record.start)))
       assert.deepEqual(parseCommitRecord(bytes), record)
     }
+  })
+
+  it('refuses a commit of an epoch that is past, also right behind the one that ended it', async () => {
+    const zombie = await CommitChain.open(store, PARTITION)
+    const owner = await CommitChain.open(store, PARTITION)
+    await owner.append(commitRecord(0n, 5n, { writer: 'owner', epoch: 2 }))
+    const outcome = await zombie.append(commitRecord(0n, 3n, { writer: 'zombie', epoch: 1 }))
+    assert.ok(outcome !== 'committed' && outcome.conflict.writer === 'owner')
+    const record = commitRecord(5n, 6n, { writer: 'zombie', epoch: 1 })
+    await assert.rejects(zombie.append(record), { code: 'fenced' })
+    assert.equal(await owner.refresh(), 5n)
   })
 })

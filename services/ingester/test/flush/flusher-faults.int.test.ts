@@ -11,6 +11,7 @@ import { BatchBuilder } from '@tributary/common/columnar/batch-builder'
 import { decodeEnvelope } from '@tributary/common/columnar/envelope'
 import { writeEnvelopeInto } from '@tributary/common/columnar/envelope-writer'
 import { CommitChain } from '@tributary/common/commit/commit-chain'
+import { nodeFileSystem } from '@tributary/common/file-system'
 import { createLogger } from '@tributary/common/logger'
 import { openObjectStore, type ObjectStore } from '@tributary/common/object-store/object-store'
 import { decodeInto } from '@tributary/common/otlp/decoder'
@@ -86,8 +87,9 @@ describe('Flusher before a store that fails', () => {
     const spoolDirectory = join(folder, randomUUID())
     await mkdir(spoolDirectory)
     const schemas = new SchemaCache(store, 10)
-    const pool = new FlushPool({
+    const encoder = new FlushPool({
       workers: 1,
+      clock: systemClock,
       spoolDirectory,
       schemaOf: (tenant, signal, wanted) => schemas.resolveOrExtend(tenant, signal, wanted),
       logger,
@@ -95,16 +97,18 @@ describe('Flusher before a store that fails', () => {
     const chain = await CommitChain.open(store, ID)
     const signal = new AbortController().signal
     const flusher = new Flusher({
-      ...{ partition: ID, writer, epoch: 1, store, chain, pool, settings: SETTINGS },
-      ...{ clock: systemClock, logger, signal },
+      ...{ partition: ID, writer, epoch: () => 1, store, chain, encoder, settings: SETTINGS },
+      ...{ fs: nodeFileSystem, clock: systemClock, logger, signal },
+      admitPoison: () => undefined,
+      forget: () => Promise.resolve(),
     })
-    return { flusher, pool, chain, spoolDirectory }
+    return { flusher, encoder, chain, spoolDirectory }
   }
 
   it('commits every range once through errors, lost answers, damage, late and repeated requests', async () => {
     const prefix = randomUUID()
     const store = await openStore(prefix, proxy.endpoint)
-    const { flusher, pool, chain, spoolDirectory } = await openWriter(store, 'a')
+    const { flusher, encoder, chain, spoolDirectory } = await openWriter(store, 'a')
     for (const fault of WEATHER) proxy.inject({ fault, times: Infinity, share: 0.04 })
     const flushes = 12
     for (let n = 0; n < flushes; n++) {
@@ -115,7 +119,7 @@ describe('Flusher before a store that fails', () => {
     proxy.heal()
     await proxy.settled()
     assert.deepEqual(await readdir(spoolDirectory), [])
-    await pool.close()
+    await encoder.close()
     await store.close()
     await proveWhole(prefix, flushes * 3 * ROWS)
   })
@@ -130,15 +134,15 @@ describe('Flusher before a store that fails', () => {
     const fences: number[] = [0, 0]
     const run = async (index: number): Promise<void> => {
       for (;;) {
-        const { flusher, pool, chain } = await openWriter(stores[index]!, `writer-${index}`)
+        const { flusher, encoder, chain } = await openWriter(stores[index]!, `writer-${index}`)
         try {
           while (chain.end < 30n) await flusher.flush(filled(chain.end).freeze(), [])
           return
         } catch (error) {
-          assert.equal((error as { code?: string }).code, 'chain_broken')
+          assert.equal((error as { code?: string }).code, 'fenced')
           fences[index]!++
         } finally {
-          await pool.close()
+          await encoder.close()
         }
       }
     }
@@ -180,7 +184,8 @@ function filled(start: bigint): Memtable {
       (bytes) => memtable.reserve(bytes),
     )
     const { header } = decodeEnvelope(space.bytes)
-    memtable.insert(start + n, space, header, new Int32Array(0), [], 0)
+    const repeats = { suppressed: new Int32Array(0), suppressedRows: 0, storedHashes: [] }
+    memtable.insert({ offset: start + n, space, header, appendUnixMs: 0, repeats, nowMs: 0 })
   }
   return memtable
 }
