@@ -1,21 +1,24 @@
 /**
- * Open batches, one per tenant and signal, and who waits for them.
+ * Open batches of one partition, one per tenant and signal, and who waits for them.
  *
  *   open (rows come in) --close--> envelope --sink.append--> durable: all its waiters hear OK
  *
  * A batch closes when it is full, or as soon as the log has nothing under way: requests gather just
- * as long as the log is busy with those before them, and a lone request never waits. Invariants: a
+ * as long as the log is busy with those before them, and a lone request never waits (unless
+ * `lingerMs` has a reason for it). Invariants: a
  * waiter hears of every batch that holds rows of its request; what is under way is bounded by the
  * receivers' admission, which holds a request's bytes until its answer.
  */
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '@tributary/common/clock'
-import { BatchBuilder } from '@tributary/common/columnar/batch-builder'
+import type { BatchBuilder } from '@tributary/common/columnar/batch-builder'
 import { CHUNK_HASH_BYTES } from '@tributary/common/columnar/chunk-list'
 import { writeEnvelopeInto } from '@tributary/common/columnar/envelope-writer'
 import type { EnvelopeChunk, EnvelopeHeader } from '@tributary/common/columnar/envelope'
+import { SlowRequest } from '@tributary/common/otlp/decoder'
 import { SIGNAL_NAMES, type Signal } from '@tributary/common/signal'
 import assert from 'node:assert/strict'
+import { BuilderPool } from './builder-pool.ts'
 
 /** Memory of the sink that a batch is written into. */
 export interface BatchSpace {
@@ -37,20 +40,26 @@ export interface BatcherOptions<Space extends BatchSpace> {
   readonly batchRowsMax: number
   /** Bounds the batches that are open side by side: one per tenant and signal. */
   readonly tenantsMax: number
+  /** Shared by the batchers of a process; default: of its own. */
+  readonly builders?: BuilderPool
+  /** A batch can't be stored above this estimate, as a log's records have a bound; default: it can. */
+  readonly bytesLimit?: number
+  /** How long an idle log waits for more rows, asked each time; default 0. */
+  readonly lingerMs?: () => number
 }
 
-interface OpenBatch {
+/** An open batch; what it is filled with in one synchronous run counts once `filled` is called. */
+export interface OpenBatch {
+  readonly tenant: string
+  readonly name: string
   readonly builder: BatchBuilder
-  durable: PromiseWithResolvers<void>
+  readonly durable: PromiseWithResolvers<void>
 }
-
-/** Builders kept for reuse per signal: their columns are warm and sized. */
-const FREE_BUILDERS_MAX = 16
 
 export class Batcher<Space extends BatchSpace = BatchSpace> {
   readonly #options: BatcherOptions<Space>
+  readonly #builders: BuilderPool
   readonly #open = new Map<string, OpenBatch>()
-  readonly #free = new Map<Signal, BatchBuilder[]>()
   readonly #idBase = randomBytes(8)
   #sequence = 0n
   #inFlight = 0
@@ -58,6 +67,7 @@ export class Batcher<Space extends BatchSpace = BatchSpace> {
 
   constructor(options: BatcherOptions<Space>) {
     this.#options = options
+    this.#builders = options.builders ?? new BuilderPool()
   }
 
   /** Batches appended whose outcome is not known yet. */
@@ -65,34 +75,76 @@ export class Batcher<Space extends BatchSpace = BatchSpace> {
     return this.#inFlight
   }
 
+  /** Batches that take rows. */
+  get openCount(): number {
+    return this.#open.size
+  }
+
   /**
    * Lets `fill` add rows to the open batch of a tenant and signal, in one synchronous run.
    *
    * @returns what `fill` returned and a promise that settles with the batch
+   * @throws what `fill` throws, and SlowRequest where the batch grew above its limit: it is as before
    */
   add<T extends { readonly rows: number }>(
     tenant: string,
     signal: Signal,
     fill: (builder: BatchBuilder) => T,
   ): { readonly filled: T; readonly durable: Promise<void> } {
-    const name = `${tenant}/${String(signal)}`
-    const batch = this.#open.get(name) ?? this.#openBatch(name, signal)
+    const batch = this.open(tenant, signal)
+    const { builder } = batch
+    const hasLimit = this.#options.bytesLimit !== undefined
+    const savepoint = hasLimit ? builder.savepoint() : undefined
     let filled: T
     try {
-      filled = fill(batch.builder)
+      filled = fill(builder)
+      if (savepoint !== undefined && !this.fits(batch)) {
+        builder.rollback(savepoint)
+        throw new SlowRequest()
+      }
     } finally {
       // also after a refusal: an empty batch would take an offset of the log
-      if (batch.builder.rowCount === 0) this.#abandon(name, batch)
+      if (builder.rowCount === 0) this.leave(batch)
     }
-    if (filled.rows === 0) return { filled, durable: Promise.resolve() }
+    return { filled, durable: filled.rows === 0 ? Promise.resolve() : this.filled(batch) }
+  }
+
+  /** The batch that takes rows of a tenant and signal; `filled` or `leave` must follow at once. */
+  open(tenant: string, signal: Signal): OpenBatch {
+    const name = `${tenant}/${String(signal)}`
+    const known = this.#open.get(name)
+    if (known !== undefined) return known
+    const openMax = this.#options.tenantsMax * SIGNAL_NAMES.length
+    assert(this.#open.size < openMax, 'the tenant limit bounds the open batches')
+    const builder = this.#builders.take(signal)
+    const batch = { tenant, name, builder, durable: Promise.withResolvers<void>() }
+    this.#open.set(name, batch)
+    return batch
+  }
+
+  /** Whether the batch can be stored with what was added to it. */
+  fits({ builder }: OpenBatch): boolean {
+    const { bytesLimit } = this.#options
+    return bytesLimit === undefined || builder.estimatedBytes() <= bytesLimit
+  }
+
+  /** Takes the rows that were added; settles with the batch. */
+  filled(batch: OpenBatch): Promise<void> {
     const { builder, durable } = batch
     const { batchBytesMax, batchRowsMax } = this.#options
     if (builder.rowCount >= batchRowsMax || builder.estimatedBytes() >= batchBytesMax) {
-      this.#close(name, tenant, batch)
+      this.#close(batch)
     } else {
       this.#schedule()
     }
-    return { filled, durable: durable.promise }
+    return durable.promise
+  }
+
+  /** Forgets a batch that is still empty; one with rows of others stays. */
+  leave(batch: OpenBatch): void {
+    if (batch.builder.rowCount > 0 || this.#open.get(batch.name) !== batch) return
+    this.#open.delete(batch.name)
+    this.#builders.give(batch.builder)
   }
 
   /** Appends batches that a request filled for itself; settles when all of them have. */
@@ -106,51 +158,33 @@ export class Batcher<Space extends BatchSpace = BatchSpace> {
 
   /** A builder for rows that do not share a batch; `release` takes it back. */
   takeBuilder(signal: Signal): BatchBuilder {
-    return this.#free.get(signal)?.pop() ?? new BatchBuilder(signal)
+    return this.#builders.take(signal)
   }
 
   release(builder: BatchBuilder): void {
-    builder.reset()
-    const free = this.#free.get(builder.signal)
-    if (free === undefined) this.#free.set(builder.signal, [builder])
-    else if (free.length < FREE_BUILDERS_MAX) free.push(builder)
+    this.#builders.give(builder)
   }
 
-  #openBatch(name: string, signal: Signal): OpenBatch {
-    const openMax = this.#options.tenantsMax * SIGNAL_NAMES.length
-    assert(this.#open.size < openMax, 'the tenant limit bounds the open batches')
-    const durable = Promise.withResolvers<void>()
-    const batch: OpenBatch = { builder: this.takeBuilder(signal), durable }
-    this.#open.set(name, batch)
-    return batch
-  }
-
-  #abandon(name: string, batch: OpenBatch): void {
-    this.#open.delete(name)
-    this.release(batch.builder)
-  }
-
-  /** Closes all open batches after this turn of the event loop, unless the log is busy. */
+  /** Closes all open batches after this turn of the event loop or a pause, unless the log is busy. */
   #schedule(): void {
     if (this.#isScheduled || this.#inFlight > 0) return
     this.#isScheduled = true
-    setImmediate(() => {
-      this.#isScheduled = false
-      this.#closeAll()
-    })
+    const lingerMs = this.#options.lingerMs?.() ?? 0
+    if (lingerMs > 0) this.#options.clock.after(lingerMs, this.#closeAll)
+    else setImmediate(this.#closeAll)
   }
 
-  #closeAll(): void {
-    for (const [name, batch] of this.#open) {
-      this.#close(name, name.slice(0, name.lastIndexOf('/')), batch)
-    }
+  readonly #closeAll = (): void => {
+    this.#isScheduled = false
+    for (const batch of this.#open.values()) this.#close(batch)
   }
 
-  #close(name: string, tenant: string, batch: OpenBatch): void {
+  #close(batch: OpenBatch): void {
+    const { tenant, name, builder, durable } = batch
     this.#open.delete(name)
-    const appended = this.#append(tenant, batch.builder)
-    this.release(batch.builder)
-    appended.then(batch.durable.resolve, batch.durable.reject)
+    const appended = this.#append(tenant, builder)
+    this.#builders.give(builder)
+    appended.then(durable.resolve, durable.reject)
   }
 
   /** Serializes at once, so that the builder may be emptied; resolves when durable. */

@@ -32,6 +32,8 @@ export type ColumnBuilder = RunColumn | ValueColumn
 const COLUMN_OVERHEAD_BYTES = 130
 /** Schema, record batch and end marker of an Arrow stream, the two run columns, the envelope. */
 const BATCH_OVERHEAD_BYTES = 800
+/** A chunk in the header of the envelope. */
+const CHUNK_ENTRY_BYTES = 28
 
 export interface Savepoint {
   readonly rowCount: number
@@ -131,7 +133,7 @@ export class BatchBuilder {
   /** Bytes that the batch takes in memory and as an Arrow stream, within some percent. */
   estimatedBytes(): number {
     const { rowCount } = this
-    let bytes = BATCH_OVERHEAD_BYTES
+    let bytes = BATCH_OVERHEAD_BYTES + this.chunks.count * CHUNK_ENTRY_BYTES
     bytes += this.resource.byteSize(rowCount) + this.scope.byteSize(rowCount)
     for (const column of this.#fixed) bytes += arrowBytes(column, rowCount)
     bytes += arrowBytes(this.attributes.overflow, rowCount)
