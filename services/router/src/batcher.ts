@@ -56,6 +56,12 @@ export interface OpenBatch {
   readonly durable: PromiseWithResolvers<void>
 }
 
+/**
+ * What a large request appends at a time. Writing its envelopes holds the event loop (2 MiB: 2 ms),
+ * and what all requests append together has to find room in the log's queue: 64 MiB, 32 such groups.
+ */
+const OWN_GROUP_BYTES_MAX = 2 * 1024 * 1024
+
 export class Batcher<Space extends BatchSpace = BatchSpace> {
   readonly #options: BatcherOptions<Space>
   readonly #builders: BuilderPool
@@ -147,13 +153,19 @@ export class Batcher<Space extends BatchSpace = BatchSpace> {
     this.#builders.give(batch.builder)
   }
 
-  /** Appends batches that a request filled for itself; settles when all of them have. */
+  /**
+   * Appends batches that a request filled for itself, group after group; settles when all of them
+   * have, or with the first group that failed.
+   */
   async appendOwn(tenant: string, builders: readonly BatchBuilder[]): Promise<void> {
-    const outcomes = await Promise.allSettled(
-      builders.map((builder) => this.#append(tenant, builder)),
-    )
-    const failed = outcomes.find((outcome) => outcome.status === 'rejected')
-    if (failed !== undefined) throw failed.reason
+    for (let from = 0; from < builders.length;) {
+      const end = groupEnd(builders, from)
+      const group = builders.slice(from, end).map((builder) => this.#append(tenant, builder))
+      const outcomes = await Promise.allSettled(group)
+      const failed = outcomes.find((outcome) => outcome.status === 'rejected')
+      if (failed !== undefined) throw failed.reason
+      from = end
+    }
   }
 
   /** A builder for rows that do not share a batch; `release` takes it back. */
@@ -222,6 +234,18 @@ export class Batcher<Space extends BatchSpace = BatchSpace> {
     id.writeBigUInt64LE(this.#sequence++, 8)
     return id
   }
+}
+
+/** Where the group that begins at `from` ends: at least one batch, then as many as the bound holds. */
+function groupEnd(builders: readonly BatchBuilder[], from: number): number {
+  let bytes = builders[from]!.estimatedBytes()
+  let end = from + 1
+  while (end < builders.length) {
+    bytes += builders[end]!.estimatedBytes()
+    if (bytes > OWN_GROUP_BYTES_MAX) break
+    end++
+  }
+  return end
 }
 
 function chunksOf({ chunks }: BatchBuilder): EnvelopeChunk[] {

@@ -17,13 +17,18 @@ import { RouterMetrics } from '../src/metrics.ts'
 class SlowLog implements BatchSink {
   readonly envelopes: Uint8Array[] = []
   readonly headers: EnvelopeHeader[] = []
+  bytesUnderWay = 0
+  bytesUnderWayMax = 0
 
   reserve(byteCount: number): BatchSpace {
     return { bytes: new Uint8Array(byteCount) }
   }
 
   async append(space: BatchSpace, header: EnvelopeHeader): Promise<void> {
+    this.bytesUnderWay += space.bytes.length
+    this.bytesUnderWayMax = Math.max(this.bytesUnderWayMax, this.bytesUnderWay)
     await new Promise((resolve) => setTimeout(resolve, 2))
+    this.bytesUnderWay -= space.bytes.length
     this.envelopes.push(space.bytes)
     this.headers.push(header)
   }
@@ -84,6 +89,17 @@ void test('a large request comes in batches of its own and is answered when all 
     log.headers.reduce((rows, { rowCount }) => rows + rowCount, 0),
     5000,
   )
+})
+
+void test('a large request hands the log a little at a time: more than its queue holds is stored too', async () => {
+  const { log, send } = openHandler()
+  const records = 4000
+  await send(Signal.logs, payload('logs', { records, bodyBytesMin: 2000, resources: 3 }))
+  const bytes = log.envelopes.reduce((sum, envelope) => sum + envelope.length, 0)
+  assert.ok(bytes > 6 * 1024 * 1024, String(bytes))
+  assert.ok(log.bytesUnderWayMax < 2.5 * 1024 * 1024, String(log.bytesUnderWayMax))
+  const rows = log.headers.reduce((sum, { rowCount }) => sum + rowCount, 0)
+  assert.equal(rows, records)
 })
 
 void test('a malformed request leaves nothing behind, not even an empty batch', async () => {

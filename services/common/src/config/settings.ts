@@ -234,12 +234,16 @@ export const STANDALONE_SECTIONS: readonly SettingSection[] = [
 
 export const STANDALONE_RELATIONS: readonly Relation<typeof standaloneSettings>[] = [
   (config) =>
-    config.inflightBytesMax < config.requestBytesMax
-      ? '--inflight-bytes-max must hold one request of --request-bytes-max'
+    config.inflightBytesMax < 2 * config.requestBytesMax
+      ? '--inflight-bytes-max must be twice --request-bytes-max: a request counts with the rows made of it'
       : undefined,
   (config) =>
     config.memtableBytesMax < 2 * config.flushBytes
       ? '--memtable-bytes-max must be twice --flush-bytes: one part fills while another is flushed'
+      : undefined,
+  (config) =>
+    config.memtableBytesMax < config.flushBytes + config.requestBytesMax
+      ? '--memtable-bytes-max must hold one request of --request-bytes-max beside --flush-bytes'
       : undefined,
   (config) =>
     config.walBytesMax < 2 * config.walSegmentBytesMax

@@ -37,7 +37,10 @@ describe('standaloneSettings', () => {
 
   it('refuses settings that cannot work together', () => {
     assert.equal(problemsOf(['--inflight-bytes-max=1MiB']).length, 1)
-    assert.equal(problemsOf(['--memtable-bytes-max=64MiB']).length, 1)
+    assert.equal(problemsOf(['--memtable-bytes-max=100MiB']).length, 2)
+    assert.deepEqual(problemsOf(['--request-bytes-max=128MiB']), [])
+    assert.equal(problemsOf(['--request-bytes-max=200MiB']).length, 1)
+    assert.equal(problemsOf(['--request-bytes-max=500MiB', '--inflight-bytes-max=1GiB']).length, 1)
     assert.equal(problemsOf(['--wal-bytes-max=64MiB']).length, 1)
     assert.equal(problemsOf(['--otlp-grpc-port=4318']).length, 1)
     assert.equal(problemsOf(['--object-store-endpoint=http://127.0.0.1:9000']).length, 1)
