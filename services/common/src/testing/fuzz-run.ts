@@ -9,7 +9,8 @@ export function fuzz(run: (seed: number) => void, casesMax = Infinity): void {
   const first = Number(process.env['FUZZ_SEED'] ?? randomInt(0x7fff_ffff))
   const until = performance.now() + Number(process.env['FUZZ_SECONDS'] ?? 1) * 1000
   let seed = first
-  for (let count = 0; count === 0 || (count < casesMax && performance.now() < until); count++) {
+  let count = 0
+  for (; count === 0 || (count < casesMax && performance.now() < until); count++) {
     seed = (first + count) >>> 0
     try {
       run(seed)
@@ -17,4 +18,5 @@ export function fuzz(run: (seed: number) => void, casesMax = Infinity): void {
       throw new Error(`failed with FUZZ_SEED=${seed}`, { cause: error })
     }
   }
+  if (process.env['FUZZ_SECONDS'] !== undefined) console.log(`${count} cases from seed ${first}`)
 }

@@ -1,0 +1,109 @@
+/**
+ * The long forms of the tests, one after the other, each with its own command: `npm run long`, or
+ * `npm run long -- NAME...` for some (a name may be a beginning: `fuzz`). Prints a row of the table
+ * in docs/long-forms.md for each; ends with 1 when one failed. What a form says goes to a file.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { createWriteStream, globSync, mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+
+import { processArguments, processEnvironment } from '@tributary/common/config/config'
+
+const ROOT = join(import.meta.dirname, '..', '..', '..')
+
+interface LongForm {
+  readonly name: string
+  readonly variables: Readonly<Record<string, string>>
+  readonly command: readonly string[]
+}
+
+/** Node kills a test after 10 minutes in `npm test`; here nothing but the form itself ends it. */
+const TEST = ['node', '--test', '--test-timeout=86400000']
+
+const FUZZ_FORMS: readonly LongForm[] = globSync('services/*/test/**/*.fuzz.test.ts', { cwd: ROOT })
+  .sort()
+  .map((path) => ({
+    name: `fuzz-${basename(path, '.fuzz.test.ts')}`,
+    variables: { FUZZ_SECONDS: '900' },
+    command: [...TEST, path],
+  }))
+
+const FORMS: readonly LongForm[] = [
+  ...FUZZ_FORMS,
+  {
+    name: 'round-trip',
+    variables: { ROUND_TRIP_REQUESTS: '10000' },
+    command: [...TEST, 'services/e2e/test/round-trip.test.ts'],
+  },
+  {
+    name: 'crash',
+    variables: {},
+    command: ['npm', 'run', '--silent', 'crash', '--', '--cycles', '300'],
+  },
+  {
+    name: 'wal-exhaustive',
+    variables: { WAL_EXHAUSTIVE: '1' },
+    command: [...TEST, 'services/ingester/test/wal/damage.test.ts'],
+  },
+  {
+    name: 'idle-connections',
+    variables: { IDLE_CONNECTIONS: '10000' },
+    command: [...TEST, 'services/router/test/receive/attacks.test.ts'],
+  },
+  { name: 'spark', variables: {}, command: ['npm', 'run', '--silent', 'test:spark'] },
+]
+
+const wanted = processArguments()
+const chosen = FORMS.filter(
+  ({ name }) => wanted.length === 0 || wanted.some((start) => name.startsWith(start)),
+)
+if (chosen.length === 0) {
+  process.stderr.write(`no such form; there are: ${FORMS.map(({ name }) => name).join(', ')}\n`)
+  process.exit(2)
+}
+const folder = mkdtempSync(join(tmpdir(), 'tributary-long-'))
+process.stdout.write(`what they say goes to ${folder}\n`)
+process.stdout.write(
+  '| form | command | outcome | minutes | date | commit |\n|---|---|---|---|---|---|\n',
+)
+for (const form of chosen) {
+  const startMs = performance.now()
+  const status = await run(form)
+  const minutes = ((performance.now() - startMs) / 60_000).toFixed(1)
+  const outcome = status === 0 ? 'passed' : `**failed** (${String(status)})`
+  const cells = [form.name, `\`${commandText(form)}\``, outcome, minutes, today(), commit()]
+  process.stdout.write(`| ${cells.join(' | ')} |\n`)
+  if (status !== 0) process.exitCode = 1
+}
+
+async function run({ name, variables, command: [program = '', ...args] }: LongForm) {
+  const log = createWriteStream(join(folder, `${name}.log`))
+  const child = spawn(program, args, {
+    cwd: ROOT,
+    env: { ...processEnvironment(), ...variables },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  child.stdout.pipe(log, { end: false })
+  child.stderr.pipe(log, { end: false })
+  const [code, signal] = (await once(child, 'close')) as [number | null, string | null]
+  log.end()
+  return code ?? signal
+}
+
+function commandText({ variables, command }: LongForm): string {
+  const shown = command.filter((word) => word !== TEST[2] && word !== '--silent')
+  return [...Object.entries(variables).map((pair) => pair.join('=')), ...shown].join(' ')
+}
+
+function today(): string {
+  return new Date().toISOString().slice(0, 10)
+}
+
+function commit(): string {
+  return spawnSync('git', ['rev-parse', '--short', 'HEAD'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  }).stdout.trim()
+}
