@@ -20,6 +20,7 @@ export interface ProcessOptions {
   readonly wrapper?: readonly string[]
   /** Every line of the log is appended. */
   readonly logFile?: string
+  readonly readyTimeoutMs?: number
 }
 
 export interface ProcessUsage {
@@ -65,9 +66,11 @@ export class TributaryProcess {
     void this.#exit.then(() => process.off('exit', killWithUs))
   }
 
-  /** Starts the process and waits for nothing. */
-  static spawn(options: ProcessOptions): TributaryProcess {
-    return new TributaryProcess(options)
+  /** Starts the process and waits until it is ready; rejects when it ends before. */
+  static async launch(options: ProcessOptions): Promise<TributaryProcess> {
+    const started = new TributaryProcess(options)
+    await started.untilReady(options.readyTimeoutMs)
+    return started
   }
 
   /** As its ready line says. */
@@ -122,11 +125,6 @@ export class TributaryProcess {
     return this.kill('SIGTERM')
   }
 
-  /** Waits for nothing. */
-  signal(signal: NodeJS.Signals): void {
-    this.#child.kill(signal)
-  }
-
   /** SIGSTOP: it keeps its connections and does nothing until `thaw`. */
   freeze(): void {
     this.#child.kill('SIGSTOP')
@@ -136,8 +134,7 @@ export class TributaryProcess {
     this.#child.kill('SIGCONT')
   }
 
-  /** Rejects when it ends before, or takes too long: then it is killed. */
-  untilReady(timeoutMs = READY_TIMEOUT_MS): Promise<void> {
+  protected untilReady(timeoutMs = READY_TIMEOUT_MS): Promise<void> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#child.kill('SIGKILL')

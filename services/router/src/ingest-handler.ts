@@ -23,14 +23,17 @@ import type { Batcher } from './batcher.ts'
 import type { ExportHandler, ExportOutcome, ExportRequest } from './export-handler.ts'
 import type { RouterMetrics } from './metrics.ts'
 
-export interface IngestHandlerOptions {
-  readonly batcher: Pick<Batcher, 'add' | 'appendOwn' | 'takeBuilder' | 'release'>
+export interface DecodeSettings {
   readonly clock: Clock
-  readonly metrics: RouterMetrics
-  readonly tenantsMax: number
   /** Items older than this are rejected; undefined accepts any age. */
   readonly itemAgeMaxMs: number | undefined
   readonly itemAheadMaxMs: number
+}
+
+export interface IngestHandlerOptions extends DecodeSettings {
+  readonly batcher: Pick<Batcher, 'add' | 'appendOwn' | 'takeBuilder' | 'release'>
+  readonly metrics: RouterMetrics
+  readonly tenantsMax: number
 }
 
 /** The handler that the receivers call; see ExportHandler for its errors. */
@@ -69,7 +72,8 @@ function ingest(
   return ingested(request, added, options)
 }
 
-function admitTenant(tenants: Set<string>, tenant: string, tenantsMax: number): void {
+/** @throws AppError tenants_exhausted for a tenant that is new and one too many */
+export function admitTenant(tenants: Set<string>, tenant: string, tenantsMax: number): void {
   if (tenants.has(tenant)) return
   if (tenants.size >= tenantsMax) {
     throw new AppError('tenants_exhausted', 'too many tenants', { details: { tenant, tenantsMax } })
@@ -77,13 +81,14 @@ function admitTenant(tenants: Set<string>, tenant: string, tenantsMax: number): 
   tenants.add(tenant)
 }
 
-function protobufBody({ signal, body }: ExportRequest): Uint8Array | Promise<Uint8Array> {
+/** A JSON body as the protobuf that says the same. @throws AppError malformed_body */
+export function protobufBody({ signal, body }: ExportRequest): Uint8Array | Promise<Uint8Array> {
   return body.length > LIMITS.synchronousDecodeBytesMax
     ? transcodeLargeJson(signal, body, () => nextTurn())
     : transcodeJson(signal, body)
 }
 
-function decodeOptions(request: ExportRequest, options: IngestHandlerOptions): DecodeOptions {
+export function decodeOptions(request: ExportRequest, options: DecodeSettings): DecodeOptions {
   return {
     tenant: request.tenant,
     arrivalUnixNano: options.clock.nowUnixNano(),

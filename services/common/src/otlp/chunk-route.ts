@@ -6,12 +6,13 @@
 export interface ChunkRoute {
   /**
    * The partition of the stream whose normalized resource stands in [0, length) of `view`, with its
-   * `hashBytes`; -1 where `add` has to tell it first. Makes the stream the one at hand.
+   * `hashBytes`; -1 where `add` has to tell it first. Makes the stream the one at hand. `partBytes`:
+   * the length of the Resource* message.
    */
-  find(view: DataView, length: number, hash: number): number
+  find(view: DataView, length: number, hash: number, partBytes: number): number
   /** The same for a stream that `find` does not know; copies what it keeps of `bytes`. */
-  add(bytes: Uint8Array, view: DataView, length: number, hash: number): number
-  /** Whether each chunk of the stream at hand has a partition of its own. */
+  add(bytes: Uint8Array, view: DataView, length: number, hash: number, partBytes: number): number
+  /** Whether each chunk of the stream at hand has a partition of its own; then that of the stream is none. */
   readonly isSpread: boolean
   /** The partition of the chunk of the stream at hand that begins with the item in [from, end). */
   chunk(body: Uint8Array, from: number, end: number, ordinal: number): number

@@ -26,7 +26,7 @@ const sharedPreimage = new ProtobufWriter()
 const noClock = (): number => 0
 const sameBatch = (current: BatchBuilder): BatchBuilder => current
 const noBatch = (): never => assert.fail('a request without a route has one batch')
-/** Where a routed request stands before its first resource: nothing is ever written into them. */
+/** Where a routed request stands before its first chunk: no row is ever written into them. */
 const NOWHERE: Readonly<Record<Signal, BatchBuilder>> = {
   1: new BatchBuilder(1),
   2: new BatchBuilder(2),
@@ -166,7 +166,8 @@ export class LargeRequestDecoder {
         route,
         batchOf: (partition) => own.of(partition),
       },
-      route === undefined ? own.of(0) : NOWHERE[signal],
+      // not NOWHERE: between two slices other requests stand there
+      route === undefined ? own.of(0) : new BatchBuilder(signal),
     )
   }
 

@@ -61,14 +61,15 @@ export function routePart(
   if (gathered.length > LIMITS.itemBytesMax) return REJECTED_PART
   const { view, length } = gathered
   const hash = hashBytes(view, 0, length)
-  const known = route.find(view, length, hash)
+  const partBytes = end - start
+  const known = route.find(view, length, hash, partBytes)
   if (known >= 0) return known
-  if (isNormalPart(schema, tally)) return route.add(gathered.buffer, view, length, hash)
+  if (isNormalPart(schema, tally)) return route.add(gathered.buffer, view, length, hash, partBytes)
   if (!normalizeGathered(schema, start, tally)) return REJECTED_PART
   const { buffer, view: normalView, length: normalLength } = gathered
   const normalHash = hashBytes(normalView, 0, normalLength)
-  const routed = route.find(normalView, normalLength, normalHash)
-  return routed >= 0 ? routed : route.add(buffer, normalView, normalLength, normalHash)
+  const routed = route.find(normalView, normalLength, normalHash, partBytes)
+  return routed >= 0 ? routed : route.add(buffer, normalView, normalLength, normalHash, partBytes)
 }
 
 /** The dictionary id of the part that was gathered last and is known to be normal. */

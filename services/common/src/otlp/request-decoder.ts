@@ -141,7 +141,8 @@ export class RequestDecoder implements ChunkContext {
   #routeResource(route: ChunkRoute, start: number, end: number): number {
     const partition = routePart(route, RESOURCE_PART, start, end, this.tally)
     if (partition === REJECTED_PART) return REJECTED_PART
-    const next = this.#context.batchOf(partition)
+    // of a stream that spreads, each chunk tells: until then its resource waits where it comes in
+    const next = route.isSpread ? this.builder : this.#context.batchOf(partition)
     if (next !== this.builder) {
       this.#noteTimes()
       this.builder = next
