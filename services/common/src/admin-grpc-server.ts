@@ -6,18 +6,21 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
-import { Server, ServerCredentials } from '@grpc/grpc-js'
+import { experimental, Server, ServerCredentials } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 import type { PackageDefinition } from '@grpc/proto-loader'
 import { ReflectionService } from '@grpc/reflection'
 import { HealthImplementation, protoPath } from 'grpc-health-check'
 
 import { AppError } from './errors.ts'
+import type { ServerCertificate } from './server-certificate.ts'
 
 export interface AdminGrpcServerOptions {
   readonly host: string
   /** 0 takes a free port. */
   readonly port: number
+  /** Undefined: plain text. */
+  readonly certificate?: ServerCertificate | undefined
   /** Whether requests can be taken and stored now. */
   readonly isReady: () => boolean
   /** Folder that holds opentelemetry/proto/...: its services are reflected; undefined: health alone. */
@@ -88,9 +91,55 @@ export function createAdminGrpcServer(options: AdminGrpcServerOptions): AdminGrp
   }
 }
 
-function bind(server: Server, { host, port }: AdminGrpcServerOptions): Promise<number> {
+function credentialsOf(certificate: ServerCertificate | undefined): ServerCredentials {
+  return certificate === undefined
+    ? ServerCredentials.createInsecure()
+    : experimental.createCertificateProviderServerCredentials(
+        new WatchedCertificate(certificate),
+        null,
+        false,
+      )
+}
+
+type IdentityListener = experimental.IdentityCertificateUpdateListener
+
+/** Hands each new certificate to grpc-js, which asks for it in its own way. */
+class WatchedCertificate implements experimental.CertificateProvider {
+  readonly #certificate: ServerCertificate
+  readonly #unwatch = new Map<IdentityListener, () => void>()
+
+  constructor(certificate: ServerCertificate) {
+    this.#certificate = certificate
+  }
+
+  addIdentityCertificateListener(listener: IdentityListener): void {
+    const tell = (): void => {
+      const { cert, key } = this.#certificate.files
+      listener({ certificate: cert, privateKey: key })
+    }
+    this.#unwatch.set(listener, this.#certificate.onChange(tell))
+    // grpc-js wants to hear of the first one after it has added its watcher
+    queueMicrotask(tell)
+  }
+
+  removeIdentityCertificateListener(listener: IdentityListener): void {
+    this.#unwatch.get(listener)?.()
+    this.#unwatch.delete(listener)
+  }
+
+  addCaCertificateListener(): void {
+    throw new AppError('internal', 'admin clients are not asked for certificates')
+  }
+
+  removeCaCertificateListener(): void {
+    throw new AppError('internal', 'admin clients are not asked for certificates')
+  }
+}
+
+function bind(server: Server, options: AdminGrpcServerOptions): Promise<number> {
+  const { host, port } = options
   return new Promise((resolve, reject) => {
-    server.bindAsync(`${host}:${port}`, ServerCredentials.createInsecure(), (cause, bound) => {
+    server.bindAsync(`${host}:${port}`, credentialsOf(options.certificate), (cause, bound) => {
       if (cause === null) resolve(bound)
       else {
         const details = { host, port }

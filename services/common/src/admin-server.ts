@@ -4,11 +4,13 @@
  * Liveness says only that the event loop turns: a restart mends nothing else.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 
 import { AppError, toAppError } from './errors.ts'
 import type { Logger } from './logger.ts'
 import type { Registry } from './metrics.ts'
+import type { ServerCertificate } from './server-certificate.ts'
 
 export interface AdminServerOptions {
   readonly host: string
@@ -16,6 +18,8 @@ export interface AdminServerOptions {
   readonly port: number
   readonly registry: Registry
   readonly logger: Logger
+  /** Undefined: plain text. */
+  readonly certificate?: ServerCertificate | undefined
   /** Whether requests can be taken and stored now. */
   readonly isReady: () => boolean
   /** Commits all that was acknowledged; resolves with a line for people. */
@@ -38,7 +42,7 @@ type Route = (response: ServerResponse) => void | Promise<void>
 
 export function createAdminServer(options: AdminServerOptions): AdminServer {
   const routes = routesOf(options)
-  const server = createServer({ maxHeaderSize: HEADER_BYTES_MAX }, (request, response) => {
+  const server = serverOf(options.certificate, (request, response) => {
     void dispatch(routes, request, response, options.logger)
   })
   server.headersTimeout = HEADERS_TIMEOUT_MS
@@ -56,6 +60,24 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
         server.closeAllConnections()
       }),
   }
+}
+
+function serverOf(
+  certificate: ServerCertificate | undefined,
+  handle: (request: IncomingMessage, response: ServerResponse) => void,
+): Server {
+  const limits = { maxHeaderSize: HEADER_BYTES_MAX }
+  if (certificate === undefined) return createServer(limits, handle)
+  const { ca: _, ...context } = certificate.context
+  const server = createSecureServer(
+    { ...limits, ...context, handshakeTimeout: HEADERS_TIMEOUT_MS },
+    handle,
+  )
+  const unwatch = certificate.onChange((changed) => {
+    server.setSecureContext(changed)
+  })
+  server.on('close', unwatch)
+  return server
 }
 
 function routesOf(options: AdminServerOptions): ReadonlyMap<string, Route> {

@@ -33,6 +33,7 @@ export async function startGuardedReceivers(): Promise<GuardedReceivers> {
   const credentials = await openCredentials({
     apiKeys: path,
     apiKeyStaleMaxMs: STALE_MAX_MS,
+    areCertificatesNamed: false,
     clock: systemClock,
     logger: createLogger({ name: 'guarded-receivers', level: 'silent' }),
     registry: createRegistry({ hasProcessMetrics: false }),

@@ -16,6 +16,8 @@ function freePorts(flags: readonly string[]): string[] {
 }
 
 export class StandaloneProcess extends TributaryProcess {
+  #scheme: 'http' | 'https' = 'http'
+
   /** Starts the process and waits until it takes requests; rejects when it ends before. */
   static async start(options: StandaloneOptions): Promise<StandaloneProcess> {
     const { dataDir, flags = [], ...rest } = options
@@ -24,6 +26,7 @@ export class StandaloneProcess extends TributaryProcess {
       flags: [`--data-dir=${dataDir}`, ...freePorts(flags), ...flags],
       ...rest,
     })
+    if (flags.some((flag) => flag.startsWith('--tls-cert-file='))) standalone.#scheme = 'https'
     await standalone.untilReady()
     return standalone
   }
@@ -33,7 +36,7 @@ export class StandaloneProcess extends TributaryProcess {
   }
 
   get httpUrl(): string {
-    return `http://127.0.0.1:${String(this.port('http'))}`
+    return `${this.#scheme}://127.0.0.1:${String(this.port('http'))}`
   }
 
   /** Writes all acknowledged rows to files. */

@@ -21,6 +21,7 @@ import { createLogger, type Logger } from '@tributary/common/logger'
 import { createRegistry } from '@tributary/common/metrics'
 import { openObjectStore, type ObjectStore } from '@tributary/common/object-store/object-store'
 import { storeIdentity } from '@tributary/common/object-store/store-identity'
+import { openServerCertificate, type ServerCertificate } from '@tributary/common/server-certificate'
 import {
   openStandalonePartition,
   type StandalonePartition,
@@ -32,6 +33,7 @@ import { RouterMetrics } from '@tributary/router/metrics'
 import { createGrpcReceiver } from '@tributary/router/receive/grpc-receiver'
 import { createHttpReceiver } from '@tributary/router/receive/http-receiver'
 import type { Receiver } from '@tributary/router/receive/receiver'
+import { receiverTls } from '@tributary/router/receive/receiver-tls'
 import { ReceiverMetrics } from '@tributary/router/receive/receiver-metrics'
 import { openCredentials, type Credentials } from '@tributary/router/tenants/credentials'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
@@ -62,6 +64,7 @@ class Standalone {
   readonly #monitor = new EventLoopMonitor(this.#registry)
   readonly #metrics = new RouterMetrics(this.#registry)
   readonly #lifecycle: Lifecycle
+  #certificate: ServerCertificate | undefined
   #admin: AdminServer | undefined
   #adminGrpc: AdminGrpcServer | undefined
   #data: DataDirectory | undefined
@@ -81,6 +84,15 @@ class Standalone {
   }
 
   async run(): Promise<number> {
+    this.#addProcess()
+    this.#addStorage()
+    this.#addReceiving()
+    if (this.#isTerminal) this.#addStatusLine()
+    const status = await this.#lifecycle.runUntilSignal()
+    return this.#failure === undefined ? status : 1
+  }
+
+  #addProcess(): void {
     const lifecycle = this.#lifecycle
     lifecycle.add({
       name: 'data directory',
@@ -99,6 +111,14 @@ class Standalone {
       },
     })
     lifecycle.add({
+      name: 'certificate',
+      start: async () => {
+        const parts = { clock: systemClock, logger: this.#logger, registry: this.#registry }
+        this.#certificate = await openServerCertificate(this.#config, parts)
+      },
+      stop: () => this.#certificate?.stop(),
+    })
+    lifecycle.add({
       name: 'admin server',
       start: () => this.#startAdmin(),
       stop: async () => {
@@ -106,6 +126,10 @@ class Standalone {
         await this.#admin?.close()
       },
     })
+  }
+
+  #addStorage(): void {
+    const lifecycle = this.#lifecycle
     lifecycle.add({
       name: 'object store',
       start: () => this.#openStore(),
@@ -124,11 +148,15 @@ class Standalone {
       },
       stop: () => this.#sweeper?.stop(),
     })
-    lifecycle.add({
+  }
+
+  #addReceiving(): void {
+    this.#lifecycle.add({
       name: 'credentials',
       start: async () => {
         this.#credentials = await openCredentials({
           ...this.#config,
+          areCertificatesNamed: this.#config.tlsClientTenant !== 'none',
           clock: systemClock,
           logger: this.#logger,
           registry: this.#registry,
@@ -136,14 +164,11 @@ class Standalone {
       },
       stop: () => this.#credentials?.close(),
     })
-    lifecycle.add({
+    this.#lifecycle.add({
       name: 'receivers',
       start: () => this.#startReceivers(),
       stop: () => this.#drainReceivers(),
     })
-    if (this.#isTerminal) this.#addStatusLine()
-    const status = await lifecycle.runUntilSignal()
-    return this.#failure === undefined ? status : 1
   }
 
   #addStatusLine(): void {
@@ -167,6 +192,7 @@ class Standalone {
     this.#admin = createAdminServer({
       host: this.#config.host,
       port: this.#config.adminPort,
+      certificate: this.#config.adminTls ? this.#certificate : undefined,
       registry: this.#registry,
       logger: this.#logger,
       isReady: () => this.#isServing,
@@ -176,6 +202,7 @@ class Standalone {
     this.#adminGrpc = createAdminGrpcServer({
       host: this.#config.host,
       port: this.#config.adminGrpcPort,
+      certificate: this.#config.adminTls ? this.#certificate : undefined,
       isReady: () => this.#isServing,
       protoFolder: fileURLToPath(new URL('../../../proto', import.meta.url)),
     })
@@ -245,6 +272,7 @@ class Standalone {
         answerTimeoutMs: this.#config.requestTimeoutMs,
       },
       authenticator: this.#credentials?.authenticator,
+      tls: receiverTls(this.#certificate, this.#config),
       logger: this.#logger,
       metrics: new ReceiverMetrics(this.#registry, admission),
       clock: systemClock,

@@ -1,6 +1,9 @@
+import { readFile } from 'node:fs/promises'
+import type { SecureContextOptions } from 'node:tls'
+
 import { processEnvironment } from '@tributary/common/config/config'
 import { boolean, text, url } from '@tributary/common/config/setting'
-import { parseSettings } from '@tributary/common/config/setting-table'
+import { parseSettings, type ConfigOf } from '@tributary/common/config/setting-table'
 import { AppError } from '@tributary/common/errors'
 
 import { ExitStatus } from '../command.ts'
@@ -26,6 +29,25 @@ const settings = {
     sentence:
       'API key of one tenant, sent with every call; calls without it and with another are checked.',
   }),
+  tls: boolean({
+    default: false,
+    sentence: 'Both transports go over TLS: the URL of --http begins with https://.',
+  }),
+  caFile: text({
+    default: undefined,
+    bounds: 'path of a PEM file',
+    sentence: 'Authorities to trust; default: those of Node.',
+  }),
+  clientCertFile: text({
+    default: undefined,
+    bounds: 'path of a PEM file',
+    sentence: 'Client certificate to show; needs --client-key-file.',
+  }),
+  clientKeyFile: text({
+    default: undefined,
+    bounds: 'path of a PEM file',
+    sentence: 'The key of that certificate.',
+  }),
   only: text({ default: undefined, sentence: 'Only the cases whose name contains this.' }),
   json: boolean({ default: false, sentence: 'Write the report as JSON.' }),
 }
@@ -40,6 +62,20 @@ export const conformanceCommand: Command = {
   run: runConformanceCommand,
 }
 
+type ConformanceConfig = ConfigOf<typeof settings>
+
+async function tlsOf(config: ConformanceConfig): Promise<{ readonly tls?: SecureContextOptions }> {
+  const { tls, caFile, clientCertFile, clientKeyFile } = config
+  if (!tls) return {}
+  return {
+    tls: {
+      ...(caFile === undefined ? {} : { ca: await readFile(caFile) }),
+      ...(clientCertFile === undefined ? {} : { cert: await readFile(clientCertFile) }),
+      ...(clientKeyFile === undefined ? {} : { key: await readFile(clientKeyFile) }),
+    },
+  }
+}
+
 async function runConformanceCommand(args: readonly string[], terminal: Terminal): Promise<number> {
   const { config } = parseSettings(settings, { args, environment: processEnvironment() })
   if (config.grpc === undefined && config.http === undefined) {
@@ -51,6 +87,7 @@ async function runConformanceCommand(args: readonly string[], terminal: Terminal
     ...(config.grpc === undefined ? {} : { grpc: config.grpc }),
     ...(config.http === undefined ? {} : { http: config.http.replace(/\/+$/, '') }),
     ...(config.apiKey === undefined ? {} : { apiKey: config.apiKey }),
+    ...(await tlsOf(config)),
     ...(config.only === undefined ? {} : { only: config.only }),
   })
   if (config.json) terminal.out.write(`${JSON.stringify(report, null, 2)}\n`)

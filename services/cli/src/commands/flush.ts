@@ -2,6 +2,7 @@ import { processEnvironment } from '@tributary/common/config/config'
 import { duration } from '@tributary/common/config/setting'
 import { parseSettings } from '@tributary/common/config/setting-table'
 import { processSettings } from '@tributary/common/config/settings'
+import { tlsSettings } from '@tributary/common/config/tls-settings'
 import { AppError } from '@tributary/common/errors'
 
 import { ExitStatus } from '../command.ts'
@@ -11,6 +12,10 @@ import type { Terminal } from '../terminal.ts'
 const settings = {
   host: { ...processSettings.host, sentence: 'Address of the running process.' },
   adminPort: { ...processSettings.adminPort, sentence: 'Its admin port.' },
+  adminTls: {
+    ...tlsSettings.adminTls,
+    sentence: 'Its admin port speaks TLS; NODE_EXTRA_CA_CERTS names an authority of your own.',
+  },
   timeoutMs: duration({
     default: 600_000,
     min: 100,
@@ -36,7 +41,8 @@ async function runFlush(args: readonly string[], terminal: Terminal): Promise<nu
   // 0.0.0.0 is where a server listens, not where a client connects to
   const host = config.host === '0.0.0.0' || config.host === '::' ? '127.0.0.1' : config.host
   const address = host.includes(':') ? `[${host}]` : host
-  const url = `http://${address}:${config.adminPort}/flush`
+  const scheme = config.adminTls ? 'https' : 'http'
+  const url = `${scheme}://${address}:${config.adminPort}/flush`
   const answer = await post(url, config.timeoutMs)
   const text = (await answer.text()).slice(0, ANSWER_LENGTH_MAX).trim()
   if (!answer.ok) {

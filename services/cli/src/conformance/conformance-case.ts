@@ -6,6 +6,8 @@ import type { ProbeAnswer } from './probe-answer.ts'
 
 /** States of a server that no client can bring about; tests do, through hooks. */
 export const SERVER_STATES = [
+  // wants no credentials: what is found without --api-key
+  'open_to_all',
   'overloaded',
   'draining',
   'over_rate',

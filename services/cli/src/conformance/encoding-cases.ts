@@ -60,8 +60,14 @@ function grpcHeaderCases(): ConformanceCase[] {
     withHeaders('accepts grpc-encoding: identity', { 'grpc-encoding': 'identity' }),
     withHeaders('accepts a deadline', { 'grpc-timeout': '10S' }),
     withHeaders('accepts unknown metadata', { 'x-anything': 'value', 'x-binary-bin': 'AAECAw' }),
-    withHeaders('accepts a tenant', { 'x-tributary-tenant': 'team-a_1' }, 'tributary'),
-    withHeaders('accepts x-scope-orgid', { 'x-scope-orgid': 'team-b' }, 'tributary'),
+    {
+      ...withHeaders('accepts a tenant', { 'x-tributary-tenant': 'team-a_1' }, 'tributary'),
+      state: 'open_to_all',
+    },
+    {
+      ...withHeaders('accepts x-scope-orgid', { 'x-scope-orgid': 'team-b' }, 'tributary'),
+      state: 'open_to_all',
+    },
   ]
 }
 

@@ -50,7 +50,7 @@ function probeSession(session: ClientHttp2Session, probe: GrpcProbe): Promise<Pr
       seen.failure = error.message
       resolve(answerOf(seen))
     }
-    session.once('error', onSessionError)
+    session.on('error', onSessionError)
     const stream = session.request(requestHeaders(probe), { endStream: false })
     const timer = setTimeout(() => {
       seen.failure = 'no answer in time'
@@ -59,7 +59,6 @@ function probeSession(session: ClientHttp2Session, probe: GrpcProbe): Promise<Pr
     listen(stream, seen)
     stream.on('close', () => {
       clearTimeout(timer)
-      session.off('error', onSessionError)
       if (stream.rstCode !== 0) seen.failure ||= `stream reset with ${stream.rstCode}`
       resolve(answerOf(seen))
     })

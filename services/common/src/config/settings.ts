@@ -12,6 +12,7 @@ import { boolean, bytes, choice, duration, integer, port, text, url } from './se
 import type { SettingSection } from './setting-report.ts'
 import type { ConfigOf, Relation } from './setting-table.ts'
 import { credentialSettings } from './tenant-settings.ts'
+import { TLS_RELATIONS, tlsSettings } from './tls-settings.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -216,6 +217,7 @@ export const storeSettings = {
 export const standaloneSettings = {
   ...processSettings,
   ...receiveSettings,
+  ...tlsSettings,
   ...credentialSettings,
   ...walSettings,
   ...flushSettings,
@@ -226,6 +228,7 @@ export type StandaloneConfig = ConfigOf<typeof standaloneSettings>
 export const STANDALONE_SECTIONS: readonly SettingSection[] = [
   { title: 'Process', table: processSettings },
   { title: 'Receiving', table: receiveSettings },
+  { title: 'TLS', table: tlsSettings },
   { title: 'Credentials', table: credentialSettings },
   { title: 'Write-ahead log', table: walSettings },
   { title: 'Flushing', table: flushSettings },
@@ -233,6 +236,7 @@ export const STANDALONE_SECTIONS: readonly SettingSection[] = [
 ]
 
 export const STANDALONE_RELATIONS: readonly Relation<typeof standaloneSettings>[] = [
+  ...TLS_RELATIONS,
   (config) =>
     config.inflightBytesMax < 2 * config.requestBytesMax
       ? '--inflight-bytes-max must be twice --request-bytes-max: a request counts with the rows made of it'

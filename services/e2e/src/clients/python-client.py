@@ -2,6 +2,8 @@
 
     python-client.py SERVICE grpc|http ENDPOINT gzip|none
 
+The exporters take certificates and headers from their own environment variables (OTEL_EXPORTER_OTLP_...).
+
 It logs, traces and measures with every type of value and every instrument through the unmodified
 exporters, and prints what the SDK gave to them as canonical rows (canonical-values.ts).
 """
@@ -37,7 +39,7 @@ if transport == "grpc":
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
     packing = grpc.Compression.Gzip if compression == "gzip" else grpc.Compression.NoCompression
-    target = {"endpoint": endpoint, "insecure": True, "compression": packing}
+    target = {"endpoint": endpoint, "insecure": endpoint.startswith("http://"), "compression": packing}
     logs_to = spans_to = metrics_to = target
 else:
     from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter

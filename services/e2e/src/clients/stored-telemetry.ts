@@ -19,9 +19,9 @@ def value(kind, cell):
     if isinstance(cell, dict):
         return {name: value(inner, cell[name]) for name, inner in kind.children}
     return ('j:' if str(kind) == 'JSON' else 's:') + cell
-folder, signal = sys.argv[1:]
-paths = glob.glob(f'{folder}/data/default/{signal}/**/*.parquet', recursive=True)
-paths += glob.glob(f'{folder}/late/default/{signal}/*.parquet')
+folder, signal, tenant = sys.argv[1:]
+paths = glob.glob(f'{folder}/data/{tenant}/{signal}/**/*.parquet', recursive=True)
+paths += glob.glob(f'{folder}/late/{tenant}/{signal}/*.parquet')
 con = duckdb.connect()
 con.execute("set timezone='UTC'")
 for path in sorted(paths):
@@ -34,22 +34,22 @@ for path in sorted(paths):
 export type StoredRow = Readonly<Record<string, unknown>>
 
 /** Every row of a signal in the store of a data folder; null cells included. */
-export function storedRows(dataDir: string, signal: SignalName): StoredRow[] {
-  return runPython(SCRIPT, [join(dataDir, 'store'), signal])
+export function storedRows(dataDir: string, signal: SignalName, tenant = 'default'): StoredRow[] {
+  return runPython(SCRIPT, [join(dataDir, 'store'), signal, tenant])
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as StoredRow)
 }
 
-/** Everything in the store, by the name of the service that sent it. */
-export function storedTelemetry(dataDir: string): Map<string, ClientRows> {
+/** Everything of a tenant in the store, by the name of the service that sent it. */
+export function storedTelemetry(dataDir: string, tenant = 'default'): Map<string, ClientRows> {
   const services = new Map<
     string,
     { logs: CanonicalRow[]; spans: CanonicalRow[]; metrics: CanonicalRow[] }
   >()
   const canonical = { logs: logRow, spans: spanRow, metrics: pointRow }
   for (const signal of ['logs', 'spans', 'metrics'] as const) {
-    for (const row of storedRows(dataDir, signal)) {
+    for (const row of storedRows(dataDir, signal, tenant)) {
       const service = String(row['resource.service.name']).slice(2)
       let rows = services.get(service)
       if (rows === undefined) services.set(service, (rows = { logs: [], spans: [], metrics: [] }))

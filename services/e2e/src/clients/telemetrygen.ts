@@ -16,6 +16,8 @@ export async function runTelemetrygen(
   endpoint: string,
   ...flags: readonly string[]
 ): Promise<void> {
-  const always = ['--otlp-insecure', '--rate', '0', '--workers', '2', '--otlp-endpoint', endpoint]
+  const isSecure = flags.includes('--ca-cert')
+  const plain = isSecure ? [] : ['--otlp-insecure']
+  const always = [...plain, '--rate', '0', '--workers', '2', '--otlp-endpoint', endpoint]
   await run(findTelemetrygen(), [signal, ...always, ...flags], { timeout: TIMEOUT_MS })
 }

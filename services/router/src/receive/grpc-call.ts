@@ -21,6 +21,7 @@ import type { MessagePrefix } from './grpc-message-reader.ts'
 import { grpcTimeoutMs } from './grpc-timeout.ts'
 import type { ReceiverCore } from './receiver-core.ts'
 import { CALL_ESTIMATE_BYTES, reservationBytes } from './receiver-limits.ts'
+import type { PeerTenant } from './receiver-tls.ts'
 import type { AnswerLabel } from './receiver-metrics.ts'
 import { rpcStatusOf } from './rpc-status.ts'
 
@@ -29,6 +30,7 @@ type Phase = 'reading' | 'handling' | 'answered'
 export class GrpcCall {
   readonly #core: ReceiverCore
   readonly #stream: ServerHttp2Stream
+  readonly #peer: PeerTenant | undefined
   readonly #reader: GrpcMessageReader
   #phase: Phase = 'reading'
   #bodyBytes = 0
@@ -41,7 +43,13 @@ export class GrpcCall {
   #reservation: Reservation | undefined
   #deadlineAtMs: number | undefined
 
-  constructor(core: ReceiverCore, stream: ServerHttp2Stream, nowMs: number) {
+  constructor(
+    core: ReceiverCore,
+    stream: ServerHttp2Stream,
+    peer: PeerTenant | undefined,
+    nowMs: number,
+  ) {
+    this.#peer = peer
     this.#core = core
     this.#stream = stream
     this.#reader = new GrpcMessageReader(core.bodies, (prefix) => {
@@ -61,7 +69,7 @@ export class GrpcCall {
     this.#stream.on('error', ignoreStreamError)
     try {
       this.#checkHeaders(headers)
-      const caller = this.#core.identify(headers)
+      const caller = this.#core.identify(headers, this.#peer)
       if (caller instanceof Promise) {
         caller.then(
           (known) => {

@@ -10,11 +10,13 @@ import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 
 import { GrpcCall } from './grpc-call.ts'
 import type { ReceiverCore } from './receiver-core.ts'
 import { HTTP2_LIMITS } from './receiver-limits.ts'
+import type { PeerTenant } from './receiver-tls.ts'
 import type { CloseReason } from './receiver-metrics.ts'
 
 export class GrpcConnection {
   readonly #core: ReceiverCore
   readonly #session: ServerHttp2Session
+  readonly #peer: PeerTenant | undefined
   readonly #calls = new Set<GrpcCall>()
   readonly #openedMs: number
   readonly #leavesAtMs: number
@@ -24,7 +26,8 @@ export class GrpcConnection {
   #explainedBytes: number = HTTP2_LIMITS.unexplainedBytesBurst
   #bytesRead = 0
 
-  constructor(core: ReceiverCore, session: ServerHttp2Session) {
+  constructor(core: ReceiverCore, session: ServerHttp2Session, peer: PeerTenant | undefined) {
+    this.#peer = peer
     this.#core = core
     this.#session = session
     this.#openedMs = core.nowMs
@@ -93,7 +96,7 @@ export class GrpcConnection {
 
   #open(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     const nowMs = this.#core.nowMs
-    const call = new GrpcCall(this.#core, stream, nowMs)
+    const call = new GrpcCall(this.#core, stream, this.#peer, nowMs)
     this.#explainedBytes += HTTP2_LIMITS.explainedBytesPerCall
     this.#calls.add(call)
     this.#lastCallMs = nowMs

@@ -3,17 +3,20 @@
  * `connectionsMax`, the one idle for longest giving way to a new one; a sweep at intervals applies
  * every limit of time. Calls and answers are GrpcCall's; bodies and errors the pipeline's.
  */
-import { createServer } from 'node:http2'
-import type { Http2Server, ServerHttp2Session } from 'node:http2'
+import { createSecureServer, createServer } from 'node:http2'
+import type { Http2SecureServer, Http2Server, ServerHttp2Session } from 'node:http2'
 import { Server } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { TLSSocket } from 'node:tls'
 
 import { AppError } from '@tributary/common/errors'
 
 import { GrpcConnection } from './grpc-connection.ts'
 import { ReceiverCore } from './receiver-core.ts'
 import { HTTP2_LIMITS } from './receiver-limits.ts'
+import { isWelcome, PeerTenant, tlsServerOptions, TlsSockets } from './receiver-tls.ts'
+import type { ReceiverTls } from './receiver-tls.ts'
 import type { Receiver, ReceiverOptions } from './receiver.ts'
 
 const DRAIN_POLL_MS = 10
@@ -25,7 +28,9 @@ export function createGrpcReceiver(options: ReceiverOptions): Receiver {
 class GrpcReceiver implements Receiver {
   readonly #core: ReceiverCore
   readonly #host: string
-  readonly #server: Http2Server
+  readonly #server: Http2Server | Http2SecureServer
+  readonly #tls: ReceiverTls | undefined
+  readonly #tlsSockets: TlsSockets | undefined
   /** In the order of opening. */
   readonly #connections = new Map<ServerHttp2Session, GrpcConnection>()
   #port: number
@@ -35,12 +40,26 @@ class GrpcReceiver implements Receiver {
     this.#core = new ReceiverCore(options)
     this.#host = options.host
     this.#port = options.port
-    this.#server = createServer(serverOptions())
+    this.#tls = options.tls
+    const { connectionsMax, handshakeMs } = this.#core.limits
+    if (options.tls === undefined) {
+      this.#server = createServer(serverOptions())
+    } else {
+      const secure = createSecureServer({
+        ...serverOptions(),
+        ...tlsServerOptions(options.tls, handshakeMs),
+      })
+      this.#server = secure
+      this.#tlsSockets = new TlsSockets(secure, options.tls, connectionsMax)
+      secure.on('tlsClientError', () => {
+        this.#core.metrics.countClose('grpc', 'handshake')
+      })
+    }
     this.#server.on('connection', (socket: Socket) => {
       socket.setNoDelay(true)
       socket.on('error', ignoreConnectionError)
     })
-    this.#server.on('session', (session) => {
+    this.#server.on('session', (session: ServerHttp2Session) => {
       this.#accept(session)
     })
     this.#server.on('sessionError', ignoreConnectionError)
@@ -95,6 +114,7 @@ class GrpcReceiver implements Receiver {
     this.#core.drain()
     this.#stopListening()
     for (const connection of this.#connections.values()) connection.destroy('drain')
+    this.#tlsSockets?.destroy()
     // Sessions leave the map when their sockets are gone.
     while (this.#connections.size > 0) await sleep(1)
   }
@@ -107,12 +127,19 @@ class GrpcReceiver implements Receiver {
   #accept(session: ServerHttp2Session): void {
     session.on('error', ignoreConnectionError)
     session.on('frameError', ignoreConnectionError)
-    const connection = new GrpcConnection(this.#core, session)
+    const tls = this.#tls
+    const socket = session.socket as TLSSocket // plain where there is no TLS: then nobody asks
+    const peer = tls === undefined ? undefined : new PeerTenant(socket, tls)
+    const connection = new GrpcConnection(this.#core, session, peer)
     this.#core.metrics.addConnections('grpc', 1)
     session.on('close', () => {
       this.#connections.delete(session)
       this.#core.metrics.addConnections('grpc', -1)
     })
+    if (tls !== undefined && !isWelcome(socket, tls)) {
+      connection.destroy('handshake')
+      return
+    }
     if (this.#connections.size >= this.#core.limits.connectionsMax && !this.#evictOne()) {
       connection.destroy('evicted')
       return

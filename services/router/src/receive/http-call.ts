@@ -20,6 +20,7 @@ import { ROUTE_BY_HTTP_PATH } from './export-route.ts'
 import { answerOutcome, answerStatus } from './http-answer.ts'
 import type { ReceiverCore } from './receiver-core.ts'
 import { CALL_ESTIMATE_BYTES, HTTP1_LIMITS, reservationBytes } from './receiver-limits.ts'
+import type { PeerTenant } from './receiver-tls.ts'
 import type { AnswerLabel } from './receiver-metrics.ts'
 import { rpcStatusOf } from './rpc-status.ts'
 
@@ -30,6 +31,7 @@ export class HttpCall {
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   readonly #awaitsContinue: boolean
+  readonly #peer: PeerTenant | undefined
   #phase: Phase = 'reading'
   #phaseSinceMs: number
   #progressMs: number
@@ -46,7 +48,9 @@ export class HttpCall {
     request: IncomingMessage,
     response: ServerResponse,
     awaitsContinue: boolean,
+    peer: PeerTenant | undefined,
   ) {
+    this.#peer = peer
     this.#core = core
     this.#request = request
     this.#response = response
@@ -72,7 +76,7 @@ export class HttpCall {
     this.#response.on('error', ignoreRequestError)
     try {
       this.#checkHeaders()
-      const caller = this.#core.identify(request.headers)
+      const caller = this.#core.identify(request.headers, this.#peer)
       if (caller instanceof Promise) {
         caller.then(
           (known) => {

@@ -4,7 +4,9 @@
  * Calls and answers are HttpCall's; bodies and errors the pipeline's.
  */
 import { createServer } from 'node:http'
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
+import type { Server as SecureServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -14,7 +16,9 @@ import { AppError } from '@tributary/common/errors'
 import { HttpCall } from './http-call.ts'
 import { ReceiverCore } from './receiver-core.ts'
 import { HTTP1_LIMITS } from './receiver-limits.ts'
+import type { ReceiverLimits } from './receiver-limits.ts'
 import type { CloseReason } from './receiver-metrics.ts'
+import { isWelcome, PeerTenant, tlsServerOptions, TlsSockets } from './receiver-tls.ts'
 import type { Receiver, ReceiverOptions } from './receiver.ts'
 
 const DRAIN_POLL_MS = 10
@@ -31,12 +35,14 @@ interface HttpConnection {
   /** The call whose body is being read or that was read last. */
   call: HttpCall | undefined
   callCount: number
+  readonly peer: PeerTenant | undefined
 }
 
 class HttpReceiver implements Receiver {
   readonly #core: ReceiverCore
   readonly #host: string
-  readonly #server: Server
+  readonly #server: Server | SecureServer
+  readonly #tlsSockets: TlsSockets | undefined
   readonly #connections = new Map<Duplex, HttpConnection>()
   readonly #calls = new Set<HttpCall>()
   #port: number
@@ -47,20 +53,32 @@ class HttpReceiver implements Receiver {
     this.#host = options.host
     this.#port = options.port
     const { limits } = this.#core
-    this.#server = createServer({
-      maxHeaderSize: HTTP1_LIMITS.headerBytesMax,
-      headersTimeout: limits.handshakeMs,
-      // Bodies have their own limits, answered retryable: Node's would be a 408, which drops data.
-      requestTimeout: 0,
-      keepAliveTimeout: limits.connectionIdleMs,
-      connectionsCheckingInterval: limits.sweepIntervalMs,
-      noDelay: true,
-    })
+    if (options.tls === undefined) {
+      this.#server = createServer(serverOptions(limits))
+      this.#server.on('connection', (socket: Socket) => {
+        this.#accept(socket, undefined)
+      })
+    } else {
+      const tls = options.tls
+      const secure = createSecureServer({
+        ...serverOptions(limits),
+        ...tlsServerOptions(tls, limits.handshakeMs),
+      })
+      this.#server = secure
+      this.#tlsSockets = new TlsSockets(secure, tls, limits.connectionsMax)
+      secure.on('tlsClientError', () => {
+        this.#core.metrics.countClose('http', 'handshake')
+      })
+      secure.on('secureConnection', (socket) => {
+        if (isWelcome(socket, tls)) {
+          this.#accept(socket, new PeerTenant(socket, tls))
+        } else {
+          this.#destroy(socket, 'handshake')
+        }
+      })
+    }
     this.#server.maxHeadersCount = HTTP1_LIMITS.headersMax
-    this.#server.on('connection', (socket) => {
-      this.#accept(socket)
-    })
-    this.#server.on('request', (request, response) => {
+    this.#server.on('request', (request: IncomingMessage, response: ServerResponse) => {
       this.#open(request, response, false)
     })
     this.#server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
@@ -119,10 +137,11 @@ class HttpReceiver implements Receiver {
     this.#core.drain()
     this.#server.close()
     for (const socket of this.#connections.keys()) this.#destroy(socket, 'drain')
+    this.#tlsSockets?.destroy()
     while (this.#connections.size > 0) await sleep(1)
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: Socket, peer: PeerTenant | undefined): void {
     if (this.#connections.size >= this.#core.limits.connectionsMax && !this.#evictOne()) {
       this.#core.metrics.countClose('http', 'evicted')
       socket.destroy()
@@ -136,6 +155,7 @@ class HttpReceiver implements Receiver {
       lastCallMs: nowMs,
       call: undefined,
       callCount: 0,
+      peer,
     })
     this.#core.metrics.addConnections('http', 1)
     socket.on('close', () => {
@@ -145,8 +165,8 @@ class HttpReceiver implements Receiver {
   }
 
   #open(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
-    const call = new HttpCall(this.#core, request, response, awaitsContinue)
     const connection = this.#connections.get(request.socket)
+    const call = new HttpCall(this.#core, request, response, awaitsContinue, connection?.peer)
     const nowMs = this.#core.nowMs
     if (connection !== undefined) {
       connection.call = call
@@ -167,7 +187,12 @@ class HttpReceiver implements Receiver {
 
   /** Bytes that are no HTTP: within a call's body the call answers, else the bare connection. */
   #refuseUnparsable(error: Error & { code?: string }, socket: Duplex): void {
-    const call = this.#connections.get(socket)?.call
+    const connection = this.#connections.get(socket)
+    if (connection === undefined) {
+      socket.destroy() // it never shook hands: nothing can be said to it
+      return
+    }
+    const { call } = connection
     if (call !== undefined && !call.isAnswered) {
       call.malformed(error)
       socket.end()
@@ -220,6 +245,18 @@ class HttpReceiver implements Receiver {
         this.#destroy(socket, 'idle')
       }
     }
+  }
+}
+
+function serverOptions(limits: ReceiverLimits): ServerOptions {
+  return {
+    maxHeaderSize: HTTP1_LIMITS.headerBytesMax,
+    headersTimeout: limits.handshakeMs,
+    // Bodies have their own limits, answered retryable: Node's would be a 408, which drops data.
+    requestTimeout: 0,
+    keepAliveTimeout: limits.connectionIdleMs,
+    connectionsCheckingInterval: limits.sweepIntervalMs,
+    noDelay: true,
   }
 }
 

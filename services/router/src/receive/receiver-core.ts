@@ -9,6 +9,7 @@ import { BodyPool } from './body-pool.ts'
 import { ExportPipeline } from './export-pipeline.ts'
 import { RECEIVER_LIMITS } from './receiver-limits.ts'
 import type { ReceiverLimits } from './receiver-limits.ts'
+import type { PeerTenant } from './receiver-tls.ts'
 import type { ReceiverMetrics } from './receiver-metrics.ts'
 import type { ReceiverOptions } from './receiver.ts'
 
@@ -52,10 +53,10 @@ export class ReceiverCore {
    * Whose rows a call brings; a promise only where the key store has to be asked.
    * @throws AppError unauthenticated, permission_denied, credentials_unavailable, invalid_tenant
    */
-  identify(headers: CallHeaders): Caller | Promise<Caller> {
+  identify(headers: CallHeaders, peer: PeerTenant | undefined): Caller | Promise<Caller> {
     return this.#authenticator === undefined
       ? { tenant: tenantOf(headers), credential: undefined }
-      : this.#authenticator.identify(headers, undefined)
+      : this.#authenticator.identify(headers, peer?.get())
   }
 
   /** @throws AppError draining, overloaded */

@@ -6,6 +6,7 @@ import type { ExportHandler } from '../export-handler.ts'
 import type { Authenticator } from '../tenants/authenticator.ts'
 import type { ReceiverMetrics } from './receiver-metrics.ts'
 import type { ReceiverLimits } from './receiver-limits.ts'
+import type { ReceiverTls } from './receiver-tls.ts'
 
 export interface ReceiverOptions {
   readonly host: string
@@ -16,6 +17,8 @@ export interface ReceiverOptions {
   readonly admission: Admission
   /** Overrides of RECEIVER_LIMITS. */
   readonly limits?: Partial<ReceiverLimits>
+  /** Undefined: plain text. */
+  readonly tls?: ReceiverTls | undefined
   /** Undefined: whoever calls names the tenant. */
   readonly authenticator?: Authenticator | undefined
   readonly logger: Logger

@@ -27,6 +27,8 @@ export interface Caller {
 export interface AuthenticatorOptions {
   /** Undefined: no API keys. */
   readonly keys: Pick<KeyCache, 'check'> | undefined
+  /** Client certificates name tenants: one without is a stranger, unless it has a key. */
+  readonly areCertificatesNamed: boolean
 }
 
 export const API_KEY_HEADER = 'x-api-key'
@@ -34,9 +36,11 @@ const BEARER = /^bearer +/i
 
 export class Authenticator {
   readonly #keys: Pick<KeyCache, 'check'> | undefined
+  readonly #areCertificatesNamed: boolean
 
   constructor(options: AuthenticatorOptions) {
     this.#keys = options.keys
+    this.#areCertificatesNamed = options.areCertificatesNamed
   }
 
   /**
@@ -50,14 +54,19 @@ export class Authenticator {
       if (certificateTenant !== undefined) {
         return { tenant: agreed(certificateTenant, asked), credential: undefined }
       }
-      if (this.#keys === undefined)
-        return { tenant: asked ?? TENANT_DEFAULT, credential: undefined }
-      throw new AppError('unauthenticated', `no API key: send ${API_KEY_HEADER} or a bearer token`)
+      throw new AppError('unauthenticated', this.#wanted())
     }
     const credential = this.#keys!.check(text)
     return credential instanceof Promise
       ? credential.then((found) => callerOf(found, certificateTenant, asked))
       : callerOf(credential, certificateTenant, asked)
+  }
+
+  #wanted(): string {
+    const certificate = 'a client certificate that names a tenant'
+    if (this.#keys === undefined) return `no credentials: show ${certificate}`
+    const key = `send ${API_KEY_HEADER} or a bearer token`
+    return `no API key: ${key}${this.#areCertificatesNamed ? `, or show ${certificate}` : ''}`
   }
 }
 

@@ -11,6 +11,8 @@ export interface CredentialsOptions {
   /** Where API keys are; undefined: none are asked for. */
   readonly apiKeys: string | undefined
   readonly apiKeyStaleMaxMs: number
+  /** Client certificates name tenants, see receive/receiver-tls.ts. */
+  readonly areCertificatesNamed: boolean
   readonly clock: Clock
   readonly logger: Logger
   readonly registry: Registry
@@ -24,9 +26,14 @@ export interface Credentials {
 
 /** @throws AppError credentials_unavailable where the file of keys can not be read at the start */
 export async function openCredentials(options: CredentialsOptions): Promise<Credentials> {
-  const { apiKeys, apiKeyStaleMaxMs, clock, logger, registry } = options
+  const { apiKeys, apiKeyStaleMaxMs, areCertificatesNamed, clock, logger, registry } = options
   if (apiKeys === undefined) {
-    return { authenticator: undefined, close: () => Promise.resolve() }
+    return {
+      authenticator: areCertificatesNamed
+        ? new Authenticator({ keys: undefined, areCertificatesNamed })
+        : undefined,
+      close: () => Promise.resolve(),
+    }
   }
   const store = new KeyFile(apiKeys, clock)
   // a mistyped path is told now, not by every answer
@@ -35,7 +42,7 @@ export async function openCredentials(options: CredentialsOptions): Promise<Cred
   exposeKeys(registry, keys)
   keys.start()
   return {
-    authenticator: new Authenticator({ keys }),
+    authenticator: new Authenticator({ keys, areCertificatesNamed }),
     close: async () => {
       await keys.stop()
       await store.close()

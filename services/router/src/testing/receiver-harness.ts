@@ -10,6 +10,7 @@ import { createGrpcReceiver } from '../receive/grpc-receiver.ts'
 import { createHttpReceiver } from '../receive/http-receiver.ts'
 import { ReceiverMetrics } from '../receive/receiver-metrics.ts'
 import type { Authenticator } from '../tenants/authenticator.ts'
+import type { ReceiverTls } from '../receive/receiver-tls.ts'
 import type { ReceiverLimits } from '../receive/receiver-limits.ts'
 import type { Receiver } from '../receive/receiver.ts'
 import { createProbeHandler } from './probe-handler.ts'
@@ -19,6 +20,7 @@ export interface HarnessOptions {
   readonly limits?: Partial<ReceiverLimits>
   readonly inFlightBytesMax?: number
   readonly authenticator?: Authenticator
+  readonly tls?: ReceiverTls
   /** Instead of the probe handler. */
   readonly handler?: ExportHandler
 }
@@ -51,6 +53,7 @@ export async function startReceivers(options: HarnessOptions = {}): Promise<Rece
     admission,
     limits: { sweepIntervalMs: 20, ...options.limits },
     authenticator: options.authenticator,
+    tls: options.tls,
     logger: createLogger({ name: 'receiver-test', level: 'silent' }),
     metrics: new ReceiverMetrics(registry, admission),
     clock: systemClock,
@@ -62,7 +65,7 @@ export async function startReceivers(options: HarnessOptions = {}): Promise<Rece
     grpc,
     http,
     grpcTarget: `127.0.0.1:${grpc.port}`,
-    httpUrl: `http://127.0.0.1:${http.port}`,
+    httpUrl: `${options.tls === undefined ? 'http' : 'https'}://127.0.0.1:${http.port}`,
     probe,
     admission,
     registry,

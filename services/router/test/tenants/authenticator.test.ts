@@ -31,7 +31,7 @@ function outcome(
 
 describe('Authenticator', () => {
   it('finds the key in either header', () => {
-    const authenticator = new Authenticator({ keys })
+    const authenticator = new Authenticator({ keys, areCertificatesNamed: false })
     assert.equal(outcome(authenticator, { authorization: 'Bearer key-a' }), 'a')
     assert.equal(outcome(authenticator, { authorization: 'bearer  key-a ' }), 'a')
     assert.equal(outcome(authenticator, { 'x-api-key': 'key-a' }), 'a')
@@ -39,7 +39,7 @@ describe('Authenticator', () => {
   })
 
   it('refuses a call without a key', () => {
-    const authenticator = new Authenticator({ keys })
+    const authenticator = new Authenticator({ keys, areCertificatesNamed: false })
     const calls: readonly CallHeaders[] = [
       {},
       { authorization: 'Basic a2V5LWE=' },
@@ -54,7 +54,7 @@ describe('Authenticator', () => {
   })
 
   it('lets a key write as its own tenant alone', () => {
-    const authenticator = new Authenticator({ keys })
+    const authenticator = new Authenticator({ keys, areCertificatesNamed: false })
     const as = (tenant: string): CallHeaders => ({
       'x-api-key': 'key-a',
       'x-tributary-tenant': tenant,
@@ -69,24 +69,24 @@ describe('Authenticator', () => {
   })
 
   it('lets a key of any tenant write as the one of the header', () => {
-    const authenticator = new Authenticator({ keys })
+    const authenticator = new Authenticator({ keys, areCertificatesNamed: false })
     assert.equal(outcome(authenticator, { 'x-api-key': 'key-*', 'x-scope-orgid': 'b' }), 'b')
     assert.equal(outcome(authenticator, { 'x-api-key': 'key-*' }), 'default')
   })
 
-  it('takes a certificate that names a tenant for a credential', () => {
-    for (const authenticator of [
-      new Authenticator({ keys }),
-      new Authenticator({ keys: undefined }),
-    ]) {
+  it('takes a certificate that names a tenant for a credential, with keys and without', () => {
+    for (const some of [keys, undefined]) {
+      const authenticator = new Authenticator({ keys: some, areCertificatesNamed: true })
       assert.equal(outcome(authenticator, {}, 'a'), 'a')
       assert.equal(outcome(authenticator, { 'x-tributary-tenant': 'a' }, 'a'), 'a')
       assert.equal(outcome(authenticator, { 'x-tributary-tenant': 'b' }, 'a'), 'permission_denied')
+      assert.equal(outcome(authenticator, {}), 'unauthenticated')
+      assert.equal(outcome(authenticator, { 'x-tributary-tenant': 'a' }), 'unauthenticated')
     }
   })
 
   it('wants certificate and key to agree where both are there', () => {
-    const authenticator = new Authenticator({ keys })
+    const authenticator = new Authenticator({ keys, areCertificatesNamed: false })
     assert.equal(outcome(authenticator, { 'x-api-key': 'key-a' }, 'a'), 'a')
     assert.equal(outcome(authenticator, { 'x-api-key': 'key-*' }, 'a'), 'a')
     assert.equal(outcome(authenticator, { 'x-api-key': 'key-b' }, 'a'), 'permission_denied')
