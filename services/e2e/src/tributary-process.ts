@@ -20,7 +20,6 @@ export interface ProcessOptions {
   readonly wrapper?: readonly string[]
   /** Every line of the log is appended. */
   readonly logFile?: string
-  readonly readyTimeoutMs?: number
 }
 
 export interface ProcessUsage {
@@ -66,11 +65,9 @@ export class TributaryProcess {
     void this.#exit.then(() => process.off('exit', killWithUs))
   }
 
-  /** Starts the process and waits until it is ready; rejects when it ends before. */
-  static async launch(options: ProcessOptions): Promise<TributaryProcess> {
-    const started = new TributaryProcess(options)
-    await started.untilReady(options.readyTimeoutMs)
-    return started
+  /** Starts the process and waits for nothing. */
+  static spawn(options: ProcessOptions): TributaryProcess {
+    return new TributaryProcess(options)
   }
 
   /** As its ready line says. */
@@ -125,6 +122,11 @@ export class TributaryProcess {
     return this.kill('SIGTERM')
   }
 
+  /** Waits for nothing. */
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
+  }
+
   /** SIGSTOP: it keeps its connections and does nothing until `thaw`. */
   freeze(): void {
     this.#child.kill('SIGSTOP')
@@ -134,7 +136,8 @@ export class TributaryProcess {
     this.#child.kill('SIGCONT')
   }
 
-  protected untilReady(timeoutMs = READY_TIMEOUT_MS): Promise<void> {
+  /** Rejects when it ends before, or takes too long: then it is killed. */
+  untilReady(timeoutMs = READY_TIMEOUT_MS): Promise<void> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#child.kill('SIGKILL')

@@ -114,7 +114,7 @@ function frameRow({ header, payload }: ReadFrame): string[] {
   if (header.type === FrameType.hole) {
     return [...start, '', '', '', '', Buffer.from(payload).toString('utf8')]
   }
-  if (header.type !== FrameType.data) return [...start, '', '', '', '', '']
+  if (header.type === FrameType.end) return [...start, '', '', '', '', '']
   try {
     const envelope = decodeEnvelope(payload).header
     return [

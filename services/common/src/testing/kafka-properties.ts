@@ -18,6 +18,7 @@ export interface KafkaPorts {
   /** What clients are told instead of `client`: a proxy's, else the same. */
   readonly advertised: number
   readonly secure: number
+  readonly advertisedSecure: number
   readonly broker: number
   readonly controller: number
 }
@@ -28,6 +29,7 @@ export const PORTS_PER_NODE = 4
 export function assignPorts(
   free: readonly number[],
   advertised: readonly number[] | undefined,
+  advertisedSecure: readonly number[] | undefined,
 ): KafkaPorts[] {
   return Array.from({ length: free.length / PORTS_PER_NODE }, (_, index) => {
     const [client, secure, broker, controller] = free.slice(index * PORTS_PER_NODE) as [
@@ -36,7 +38,11 @@ export function assignPorts(
       number,
       number,
     ]
-    return { client, advertised: advertised?.[index] ?? client, secure, broker, controller }
+    return {
+      ...{ client, advertised: advertised?.[index] ?? client },
+      ...{ secure, advertisedSecure: advertisedSecure?.[index] ?? secure },
+      ...{ broker, controller },
+    }
   })
 }
 
@@ -65,7 +71,7 @@ export function nodeProperties(
     ]),
     'advertised.listeners': listenerList([
       ['CLIENT', ports.advertised],
-      ['SECURE', ports.secure],
+      ['SECURE', ports.advertisedSecure],
       ['BROKER', ports.broker],
     ]),
     'listener.security.protocol.map': `CLIENT:PLAINTEXT,BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:${secureProtocol(security)}`,

@@ -39,6 +39,8 @@ export interface KafkaServerOptions {
   readonly isOwn?: boolean
   /** Told to clients instead of the brokers' own ports, one per broker: those of a proxy. */
   readonly advertisedPorts?: readonly number[]
+  /** The same for the second listener: two proxies tell apart two kinds of clients. */
+  readonly advertisedSecurePorts?: readonly number[]
   readonly security?: KafkaSecurity
   /** Of every broker, over ours. */
   readonly properties?: KafkaProperties
@@ -86,7 +88,7 @@ async function startOwn(
   const free = new Set<number>()
   const portCount = (options.brokers ?? 1) * PORTS_PER_NODE
   while (free.size < portCount) free.add(await freePort())
-  const ports = assignPorts([...free], options.advertisedPorts)
+  const ports = assignPorts([...free], options.advertisedPorts, options.advertisedSecurePorts)
   const nodes = await makeNodes(install, folder, ports, options)
   const server = new KafkaServer({
     brokers: ports.map(({ client }) => `127.0.0.1:${client}`),

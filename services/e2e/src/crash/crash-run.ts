@@ -19,42 +19,20 @@ import { judge } from '../oracle/judgement.ts'
 import { StoreCopy } from '../oracle/store-copy.ts'
 import { readStoredRequests } from '../oracle/stored-requests.ts'
 import { StandaloneProcess } from '../standalone-process.ts'
+import { CRASH_POINTS } from './crash-points.ts'
+import type { CrashPoint } from './crash-points.ts'
 
-/** Where a process of one is killed; the ids are those of the fault list. */
-export const CRASH_POINTS: readonly { readonly id: string; readonly name: string }[] = [
-  { id: 'R1', name: 'receive:accepted' },
-  { id: 'R2', name: 'ingest:decoded' },
-  { id: 'R5', name: 'receive:before-response' },
-  { id: 'I2', name: 'wal:mid-write' },
-  { id: 'I2', name: 'wal:before-write' },
-  { id: 'I3', name: 'wal:after-write' },
-  { id: 'I4', name: 'wal:after-sync' },
-  { id: 'I5', name: 'wal:rotate' },
-  { id: 'I5', name: 'flush:frozen' },
-  { id: 'I6', name: 'flush:encode-start' },
-  { id: 'I6', name: 'flush:encode' },
-  { id: 'I6', name: 'flush:encode-end' },
-  { id: 'I7', name: 'flush:before-put' },
-  { id: 'I7', name: 'store:before-link' },
-  { id: 'I8', name: 'store:after-link' },
-  { id: 'I9', name: 'flush:after-put' },
-  { id: 'I9', name: 'flush:before-commit' },
-  { id: 'I9', name: 'commit:before-put' },
-  { id: 'I10', name: 'commit:after-put' },
-  { id: 'I11', name: 'flush:after-commit' },
-  { id: 'I13', name: 'wal:truncate' },
-  { id: 'I16', name: 'schema:before-put' },
-  { id: 'I16', name: 'schema:after-put' },
-  { id: 'I17', name: 'wal:recover' },
-  { id: 'I17', name: 'ingester:recovered' },
-]
+/** Those of a process with a file store. */
+const POINTS = CRASH_POINTS.filter(({ store }) => store !== 's3').filter(
+  ({ isOfCluster }) => isOfCluster !== true,
+)
 
 export interface CrashRunOptions {
   readonly seed: number
   readonly cycles: number
   /** Cycles between two proofs. */
   readonly proofEvery: number
-  /** Where in CRASH_POINTS to begin; default the first. */
+  /** Which crash point is the first; default that of the list. */
   readonly firstPoint?: number
   readonly report: (line: string) => void
 }
@@ -98,8 +76,8 @@ export async function runCrashes(options: CrashRunOptions): Promise<CrashRunResu
   for (let cycle = 1; cycle <= options.cycles; cycle++) {
     // every point in turn, each with a random kill after it
     const turn = (cycle - 1) / 2 + (options.firstPoint ?? 0)
-    const point = cycle % 2 === 0 ? undefined : CRASH_POINTS[turn % CRASH_POINTS.length]
-    const where = await runCycle(scene, point?.name)
+    const point = cycle % 2 === 0 ? undefined : POINTS[turn % POINTS.length]
+    const where = await runCycle(scene, point)
     kills++
     killsAt.set(where, (killsAt.get(where) ?? 0) + 1)
     if (cycle % options.proofEvery === 0 || cycle === options.cycles) {
@@ -136,11 +114,11 @@ async function prepare(seed: number): Promise<Scene> {
 }
 
 /** One life of the process; returns how it ended. */
-async function runCycle(scene: Scene, point: string | undefined): Promise<string> {
+async function runCycle(scene: Scene, crashPoint: CrashPoint | undefined): Promise<string> {
   const { dataDir, flags, clients, random } = scene
   const hit = 1 + random.below(4)
-  const isAtStart = point === 'wal:recover' || point === 'ingester:recovered'
-  const failpoints = point && `${point}=exit@${String(isAtStart ? 1 : hit)}`
+  const point = crashPoint?.name
+  const failpoints = point && `${point}=exit@${String(crashPoint.isAtStart === true ? 1 : hit)}`
   let standalone: StandaloneProcess
   try {
     standalone = await StandaloneProcess.start({

@@ -3,6 +3,7 @@
  *
  *   0 payload bytes u32 | 4 type u8, zeros 3 | 8 first offset u64 | 16 count u32 |
  *   20 group index u32 | 24 header crc u32 | 28 frame crc u32
+ *   of a record: 16 append time u64 in the place of count and group index
  *
  * Header crc: over bytes 0-23, started with the segment's salt. Frame crc: over the payload, started
  * with the header crc. A damaged payload thus leaves a trusted length and offset behind, and the
@@ -22,9 +23,10 @@ const COPIED_BYTES_MAX = 16 * 1024
 
 /**
  * data: an appended payload. end: clean end of the log at `first offset`, nothing follows. hole: the
- * offsets are gone for the reason in the payload (UTF-8), found by an earlier recovery.
+ * offsets are gone for the reason in the payload (UTF-8), found by an earlier recovery. record: a copy
+ * of what another log has at that offset.
  */
-export const FrameType = { data: 1, end: 2, hole: 3 } as const
+export const FrameType = { data: 1, end: 2, hole: 3, record: 4 } as const
 export type FrameType = (typeof FrameType)[keyof typeof FrameType]
 
 export interface FrameHeader {
@@ -34,6 +36,8 @@ export interface FrameHeader {
   /** Offsets that the frame covers; 0 for `end`. */
   readonly count: number
   readonly groupIndex: number
+  /** Of a record: when the log took it, milliseconds since 1970; else 0. */
+  readonly appendUnixMs: number
   readonly headerCrc: number
   readonly frameCrc: number
 }
@@ -43,6 +47,8 @@ export interface NewFrame {
   readonly firstOffset: bigint
   readonly count: number
   readonly groupIndex: number
+  /** Of a record. */
+  readonly appendUnixMs?: number
   readonly payload: Uint8Array
 }
 
@@ -97,8 +103,12 @@ function writeFrameHeader(bytes: Buffer, at: number, frame: NewFrame, salt: numb
   bytes.writeUInt32LE(frame.payload.length, at)
   bytes.writeUInt8(frame.type, at + 4)
   bytes.writeBigUInt64LE(frame.firstOffset, at + 8)
-  bytes.writeUInt32LE(frame.count, at + 16)
-  bytes.writeUInt32LE(frame.groupIndex, at + 20)
+  if (frame.type === FrameType.record) {
+    bytes.writeBigUInt64LE(BigInt(frame.appendUnixMs ?? 0), at + 16)
+  } else {
+    bytes.writeUInt32LE(frame.count, at + 16)
+    bytes.writeUInt32LE(frame.groupIndex, at + 20)
+  }
   const headerCrc = crc32(bytes.subarray(at, at + 24), salt)
   const frameCrc = crc32(frame.payload, headerCrc)
   bytes.writeUInt32LE(headerCrc, at + 24)
@@ -116,17 +126,19 @@ export function decodeFrameHeader(
   salt: number,
 ): FrameHeader | undefined {
   const type = bytes.readUInt32LE(at + 4)
-  if (type !== FrameType.data && type !== FrameType.end && type !== FrameType.hole) return undefined
+  if (type < FrameType.data || type > FrameType.record) return undefined
   const payloadBytes = bytes.readUInt32LE(at)
   if (payloadBytes > FRAME_PAYLOAD_BYTES_MAX) return undefined
   const headerCrc = bytes.readUInt32LE(at + 24)
   if (crc32(bytes.subarray(at, at + 24), salt) !== headerCrc) return undefined
+  const isRecord = type === FrameType.record
   return {
-    type,
+    type: type as FrameType,
     payloadBytes,
     firstOffset: bytes.readBigUInt64LE(at + 8),
-    count: bytes.readUInt32LE(at + 16),
-    groupIndex: bytes.readUInt32LE(at + 20),
+    count: isRecord ? 1 : bytes.readUInt32LE(at + 16),
+    groupIndex: isRecord ? 0 : bytes.readUInt32LE(at + 20),
+    appendUnixMs: isRecord ? Number(bytes.readBigUInt64LE(at + 16)) : 0,
     headerCrc,
     frameCrc: bytes.readUInt32LE(at + 28),
   }

@@ -13,6 +13,7 @@ import type { Logger } from '@tributary/common/logger'
 
 import {
   SEGMENT_HEADER_BYTES_MAX,
+  SegmentVersion,
   decodeSegmentHeader,
   isSameIdentity,
   parseSegmentFileName,
@@ -44,13 +45,14 @@ export interface SegmentListing {
 
 /**
  * Reads the folder, creating it if missing.
- * @throws AppError wal_damaged where the log is of a newer version or as a whole of another owner
+ * @throws AppError wal_damaged where the log is of another version or as a whole of another owner
  */
 export async function listSegments(
   fs: FileSystem,
   directory: string,
   identity: SegmentIdentity,
   logger: Logger,
+  version: SegmentVersion = SegmentVersion.log,
 ): Promise<SegmentListing> {
   await createDirectory(fs, directory)
   const segments: FoundSegment[] = []
@@ -61,7 +63,7 @@ export async function listSegments(
     const name = parseSegmentFileName(fileName)
     if (name === undefined) continue
     if (name.sequence > highestSequence) highestSequence = name.sequence
-    const found = await inspectSegment(fs, join(directory, fileName), name)
+    const found = await inspectSegment(fs, join(directory, fileName), name, version)
     if (found.header !== undefined && !isSameIdentity(found.header.identity, identity)) {
       foreignCount++
       logger.error({ path: found.path, owner: found.header.identity }, 'wal segment of another log')
@@ -107,6 +109,7 @@ async function inspectSegment(
   fs: FileSystem,
   path: string,
   fileName: SegmentName,
+  version: SegmentVersion,
 ): Promise<FoundSegment> {
   const handle = await fs.open(path, 'read')
   try {
@@ -114,12 +117,17 @@ async function inspectSegment(
     const head = Buffer.alloc(Math.min(SEGMENT_HEADER_BYTES_MAX, sizeBytes))
     const headBytes = await readFully(handle, head, 0).catch(() => 0)
     const outcome = decodeSegmentHeader(head.subarray(0, headBytes))
-    if (outcome.kind === 'newer_version') {
-      throw new AppError('wal_damaged', 'the log was written by a newer version', {
-        details: { path, version: outcome.version },
-      })
-    }
     const header = outcome.kind === 'valid' ? outcome.header : undefined
+    const found = outcome.kind === 'newer_version' ? outcome.version : (header?.version ?? version)
+    if (found !== version) {
+      throw new AppError(
+        'wal_damaged',
+        'the log was written by a newer version or for another role',
+        {
+          details: { path, version: found },
+        },
+      )
+    }
     const name = header ?? fileName
     return {
       path,

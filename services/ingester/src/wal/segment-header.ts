@@ -37,12 +37,16 @@ export interface Predecessor {
 }
 
 export interface SegmentHeader extends SegmentName {
+  /** Left out: SegmentVersion.log. */
+  readonly version?: SegmentVersion
   readonly identity: SegmentIdentity
   readonly createdUnixMs: bigint
   readonly predecessor: Predecessor | undefined
 }
 
-export const SEGMENT_VERSION = 1
+/** log: frames are data, holes and ends. cache: they are records, copies of what another log has. */
+export const SegmentVersion = { log: 1, cache: 2 } as const
+export type SegmentVersion = (typeof SegmentVersion)[keyof typeof SegmentVersion]
 /** "TRIBWAL\n" */
 export const SEGMENT_MAGIC = 0x0a_4c_41_57_42_49_52_54n
 export const UUID_BYTES = 16
@@ -82,7 +86,7 @@ export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
   const headerBytes = align8(FIXED_BYTES + logId.length + topic.length)
   const bytes = Buffer.alloc(headerBytes)
   bytes.writeBigUInt64LE(SEGMENT_MAGIC, 0)
-  bytes.writeUInt16LE(SEGMENT_VERSION, 8)
+  bytes.writeUInt16LE(header.version ?? SegmentVersion.log, 8)
   bytes.writeUInt16LE(headerBytes, 10)
   bytes.set(header.uuid, 16)
   bytes.writeBigUInt64LE(header.sequence, 32)
@@ -116,13 +120,16 @@ export function decodeSegmentHeader(file: Uint8Array): HeaderOutcome {
   checked.writeUInt32LE(0, CRC_POSITION)
   if (crc32(checked) !== bytes.readUInt32LE(CRC_POSITION)) return { kind: 'damaged' }
   const version = bytes.readUInt16LE(8)
-  if (version !== SEGMENT_VERSION) return { kind: 'newer_version', version }
+  if (version !== SegmentVersion.log && version !== SegmentVersion.cache) {
+    return { kind: 'newer_version', version }
+  }
   const topicStart = FIXED_BYTES + bytes.readUInt16LE(88)
   const topicEnd = topicStart + bytes.readUInt16LE(90)
   if (topicEnd > headerBytes) return { kind: 'damaged' }
   const predecessorUuid = new Uint8Array(checked.subarray(56, 72))
   const hasPredecessor = predecessorUuid.some((byte) => byte !== 0)
   const header: SegmentHeader = {
+    version,
     uuid: new Uint8Array(checked.subarray(16, 32)),
     sequence: bytes.readBigUInt64LE(32),
     baseOffset: bytes.readBigUInt64LE(40),

@@ -1,0 +1,160 @@
+/**
+ * Does faults to a cluster under load, one round after another under a seed, and proves now and then
+ * that what was acknowledged is stored once. A round is one to three faults at the same time; after it
+ * everything is healed and must serve again without help.
+ */
+import { SeededRandom } from '@tributary/common/testing/seeded-random'
+
+import type { ProcessEnd } from '../cluster/cluster-process.ts'
+import { Cluster } from '../cluster/cluster.ts'
+import { Ledger } from '../ledger/ledger.ts'
+import { StoreCopy } from '../oracle/store-copy.ts'
+import { ChaosLoad } from './chaos-load.ts'
+import { ChaosReport, type ChaosResult } from './chaos-report.ts'
+import type { Fault, Scene } from './fault.ts'
+import { FaultDeck } from './fault-deck.ts'
+import { prove } from './proof.ts'
+
+export interface ChaosOptions {
+  readonly seed: number
+  /** Faults begin until this much time has passed. */
+  readonly minutes: number
+  readonly routers: number
+  readonly ingesters: number
+  readonly partitions: number
+  /** At most so many rounds. */
+  readonly roundsMax?: number
+  /** Rounds between two proofs. */
+  readonly proofEvery: number
+  readonly holdMsMax: number
+  /** Only faults whose name holds one of these. */
+  readonly only?: readonly string[]
+  readonly clients: number
+  readonly ratePerSecond: number
+  readonly itemsMax: number
+  readonly report: (line: string) => void
+}
+
+/** Some faults end with a restart of everything. */
+const RECOVERY_TIMEOUT_MS = 90_000
+const DRAIN_TIMEOUT_MS = 120_000
+const USAGE_EVERY_MS = 500
+const CONCURRENT_MAX = 3
+
+/** @returns what was done and found; a violation is in the result, not thrown */
+export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
+  const { seed, routers, ingesters, partitions, report } = options
+  const onEnd = (end: ProcessEnd): void => {
+    if (end.isExpected) return
+    report(`! ${end.name} ended with ${String(end.status)} by itself`)
+  }
+  const cluster = await Cluster.start({ seed, routers, ingesters, partitions, onEnd })
+  const run = new ChaosRun(cluster, options)
+  let isWhole = false
+  try {
+    const result = await run.run()
+    isWhole = result.problems.length === 0
+    return result
+  } finally {
+    if (!isWhole) report(`logs are kept in ${cluster.folder}`)
+    await cluster.stop(!isWhole)
+  }
+}
+
+class ChaosRun {
+  readonly #cluster: Cluster
+  readonly #options: ChaosOptions
+  readonly #ledger = new Ledger()
+  readonly #load: ChaosLoad
+  readonly #report: ChaosReport
+
+  constructor(cluster: Cluster, options: ChaosOptions) {
+    this.#cluster = cluster
+    this.#options = options
+    this.#load = new ChaosLoad(cluster, this.#ledger, options)
+    this.#report = new ChaosReport(options)
+  }
+
+  async run(): Promise<ChaosResult> {
+    const { seed, minutes, roundsMax = Infinity, proofEvery, holdMsMax, only } = this.#options
+    const scene: Scene = { cluster: this.#cluster, holdMsMax }
+    const deck = new FaultDeck(scene, seed, only)
+    this.#report.obstacles = deck.obstacles
+    const store = await this.#cluster.parts.openStore()
+    const copy = await StoreCopy.create(store)
+    const usage = setInterval(() => this.#report.noteUsage(this.#cluster), USAGE_EVERY_MS)
+    const endMs = performance.now() + minutes * 60_000
+    try {
+      this.#load.start()
+      for (let round = 1; performance.now() < endMs && round <= roundsMax; round++) {
+        await this.#round(scene, deck, round)
+        if (this.#report.isBroken) break
+        if (round % proofEvery === 0) await this.#prove(store, copy)
+        if (this.#report.isBroken) break
+      }
+      if (!this.#report.isBroken) await this.#prove(store, copy)
+      await this.#load.stop()
+      const dirty = await this.#cluster.stopProcesses()
+      for (const end of dirty) this.#report.problem(`R6 ${end} when stopped`)
+    } finally {
+      clearInterval(usage)
+      await this.#load.stop()
+      this.#load.close()
+      await copy.remove()
+      await store.close()
+    }
+    return this.#report.result(this.#cluster, this.#load, this.#ledger)
+  }
+
+  /** Parameters follow from seed and round alone. */
+  async #round(scene: Scene, deck: FaultDeck, round: number): Promise<void> {
+    const random = new SeededRandom(this.#options.seed * 7919 + round)
+    const faults = deck.draw(random.chance(0.6) ? 1 : 2 + random.below(CONCURRENT_MAX - 1))
+    const lines = await Promise.all(
+      faults.map((fault) => this.#inflict(fault, scene, random.uint32())),
+    )
+    const healedMs = performance.now()
+    try {
+      await this.#cluster.heal()
+      await this.#cluster.untilReady(RECOVERY_TIMEOUT_MS)
+      this.#report.noteRecovery(performance.now() - healedMs)
+    } catch (error) {
+      this.#report.problem(
+        `L1 after ${faults.map(({ name }) => name).join(' + ')}: ${String(error)}`,
+      )
+    }
+    this.#options.report(`${String(round)}. ${lines.join(' | ')}`)
+  }
+
+  async #inflict(fault: Fault, scene: Scene, seed: number): Promise<string> {
+    try {
+      const done = await fault.run(scene, new SeededRandom(seed))
+      this.#report.noteFault(fault, done !== '')
+      return `${fault.id} ${fault.name}: ${done === '' ? 'came to nothing' : done}`
+    } catch (error) {
+      this.#report.problem(`${fault.id} ${fault.name}: ${String(error)}`)
+      return `${fault.id} ${fault.name}: ${String(error)}`
+    }
+  }
+
+  async #prove(store: Parameters<typeof prove>[0], copy: StoreCopy): Promise<void> {
+    const { seed, report } = this.#options
+    await this.#load.stop()
+    try {
+      await this.#load.drain(DRAIN_TIMEOUT_MS)
+      await this.#cluster.parts.storeFaults.settled()
+      await this.#cluster.drain(DRAIN_TIMEOUT_MS)
+    } catch (error) {
+      this.#report.problem(`L1 drain: ${String(error)}`)
+      return
+    }
+    const findings = await prove(store, copy, this.#ledger, seed)
+    this.#report.noteProof(findings)
+    const { rows, violationCount } = findings.judgement
+    report(
+      `   ${String(rows)} rows in ${String(findings.files)} files, ` +
+        `${String(violationCount)} violations, ${String(findings.problems.length)} problems`,
+    )
+    this.#load.start()
+  }
+}

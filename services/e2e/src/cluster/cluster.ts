@@ -1,0 +1,161 @@
+/**
+ * A Tributary cluster on this machine: real brokers, Redis and S3 server, routers and ingesters as
+ * processes of their own, a proxy on every connection. Or, without routers and ingesters, a standalone
+ * process on the S3 server.
+ */
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { freePort } from '@tributary/common/testing/free-port'
+
+import type { ProcessEnd, ProcessRole } from './cluster-process.ts'
+import { ClusterParts } from './cluster-parts.ts'
+import { ClusterProcess } from './cluster-process.ts'
+import { LineBoard } from './line-board.ts'
+import { standaloneFlags } from './role-flags.ts'
+import { SmallDisk } from './small-disk.ts'
+
+export interface ClusterOptions {
+  readonly seed: number
+  readonly routers: number
+  readonly ingesters: number
+  readonly partitions: number
+  readonly onEnd?: (end: ProcessEnd) => void
+}
+
+/** Where clients send to: proxies in front of a process that takes OTLP. */
+export interface Entrance {
+  readonly grpc: string
+  readonly http: string
+}
+
+const READY_POLL_MS = 50
+
+export class Cluster {
+  readonly folder: string
+  readonly board: LineBoard
+  readonly parts: ClusterParts
+  readonly processes: ClusterProcess[] = []
+  readonly entrances: Entrance[] = []
+  readonly #options: ClusterOptions
+
+  private constructor(
+    folder: string,
+    board: LineBoard,
+    parts: ClusterParts,
+    options: ClusterOptions,
+  ) {
+    this.folder = folder
+    this.board = board
+    this.parts = parts
+    this.#options = options
+  }
+
+  static async start(options: ClusterOptions): Promise<Cluster> {
+    const { seed, routers, ingesters, partitions } = options
+    const folder = await mkdtemp(join(tmpdir(), 'tributary-cluster-'))
+    await mkdir(join(folder, 'logs'))
+    const board = new LineBoard(seed)
+    const hasCluster = routers + ingesters > 0
+    const parts = await ClusterParts.start({ board, seed, hasCluster, partitions })
+    const cluster = new Cluster(folder, board, parts, options)
+    try {
+      if (!hasCluster) await cluster.#add('standalone', 'standalone-1')
+      await Promise.all(cluster.processes.map((each) => each.start()))
+      return cluster
+    } catch (error) {
+      await cluster.stop()
+      throw error
+    }
+  }
+
+  get hasCluster(): boolean {
+    return this.parts.kafka !== undefined
+  }
+
+  ofRole(role: ProcessRole): ClusterProcess[] {
+    return this.processes.filter((each) => each.role === role)
+  }
+
+  /** Ends every fault of network and store. */
+  async heal(): Promise<void> {
+    this.parts.storeFaults.heal()
+    await this.board.heal()
+  }
+
+  /** Every process serves. @throws Error after `timeoutMs` */
+  async untilReady(timeoutMs: number): Promise<void> {
+    const deadlineMs = performance.now() + timeoutMs
+    for (const each of this.processes) {
+      while (!(await isServing(each))) {
+        if (performance.now() > deadlineMs) {
+          throw new Error(`${each.name} is not ready again:\n${each.current?.log ?? 'not running'}`)
+        }
+        await sleep(READY_POLL_MS)
+      }
+    }
+  }
+
+  /** All that was acknowledged is in committed files. @throws Error after `timeoutMs` */
+  async drain(timeoutMs: number): Promise<void> {
+    const signal = AbortSignal.timeout(timeoutMs)
+    for (const { current } of this.ofRole('standalone')) {
+      if (current === undefined) throw new Error('the process to drain is not running')
+      const answer = await fetch(`${current.adminUrl}/flush`, { method: 'POST', signal })
+      if (!answer.ok) throw new Error(`flush: ${String(answer.status)} ${await answer.text()}`)
+    }
+  }
+
+  /** Stops the processes as an operator would. @returns those that did not end with 0 */
+  async stopProcesses(): Promise<string[]> {
+    const statuses = await Promise.all(
+      this.processes.map(async (each) => [each.name, await each.stop()] as const),
+    )
+    return statuses
+      .filter(([, status]) => status !== 0)
+      .map(([name, status]) => `${name} ended with ${String(status)}`)
+  }
+
+  /** Ends everything at once; the folder stays where `isKept`. */
+  async stop(isKept = false): Promise<void> {
+    await Promise.all(this.processes.map((each) => each.stop('SIGKILL')))
+    await this.board.stop()
+    await this.parts.stop()
+    for (const { disk } of this.processes) disk?.unmount()
+    if (!isKept) await rm(this.folder, { recursive: true, force: true })
+  }
+
+  async #add(role: ProcessRole, name: string): Promise<void> {
+    const { board, parts } = this
+    const ports = { grpc: await freePort(), http: await freePort(), admin: await freePort() }
+    const storeLine = await board.lay(role, 'store', `${name} store`, parts.storeFaults.port)
+    const storeEndpoint = `http://127.0.0.1:${String(storeLine.port)}`
+    const disk = await SmallDisk.create(join(this.folder, name))
+    const facts = { dataDir: disk.path, storeUrl: parts.storeUrl, storeEndpoint, ports }
+    const grpc = await board.lay('client', role, `${name} grpc`, ports.grpc)
+    const http = await board.lay('client', role, `${name} http`, ports.http)
+    this.entrances.push({
+      grpc: `127.0.0.1:${String(grpc.port)}`,
+      http: `http://127.0.0.1:${String(http.port)}`,
+    })
+    const options = {
+      ...{ role, name, disk, flags: standaloneFlags(facts) },
+      environment: parts.storeEnvironment,
+      logFile: join(this.folder, 'logs', name),
+    }
+    this.processes.push(new ClusterProcess(options, (end) => this.#options.onEnd?.(end)))
+  }
+}
+
+async function isServing({ current }: ClusterProcess): Promise<boolean> {
+  if (current === undefined || !current.isRunning) return false
+  try {
+    const answer = await fetch(`${current.adminUrl}/readyz`, { signal: AbortSignal.timeout(2000) })
+    await answer.arrayBuffer()
+    return answer.ok
+  } catch {
+    return false
+  }
+}
