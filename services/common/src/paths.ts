@@ -126,14 +126,18 @@ export function logTag(id: Pick<PartitionId, 'logId' | 'topic'>): string {
 
 /** The key of a data file. @throws AppError invalid_key for any part that is not one */
 export function dataKey(parts: DataKeyParts): string {
-  checkTenantName(parts.tenant)
   checkPartition(parts)
   const name = `${logTag(parts)}-${parts.partition}-${rangeName(parts, parts.sha256)}.parquet`
-  const scope = `${parts.tenant}/${parts.signal}`
-  if (parts.hour === 'late') return `late/${scope}/${name}`
-  const hour = HOUR.exec(parts.hour)
-  if (hour === null || !isHour(parts.hour)) throw invalidKey('hour', parts.hour)
-  return `data/${scope}/date=${hour[1]}/hour=${hour[2]}/${name}`
+  return `${dataFolder(parts.tenant, parts.signal, parts.hour)}${name}`
+}
+
+/** Ends in `/`: the folder of the data files of one table and hour. @throws AppError invalid_key */
+export function dataFolder(tenant: string, signal: SignalName, hourName: string): string {
+  const scope = `${checkTenantName(tenant)}/${signal}`
+  if (hourName === 'late') return `late/${scope}/`
+  const hour = HOUR.exec(hourName)
+  if (hour === null || !isHour(hourName)) throw invalidKey('hour', hourName)
+  return `data/${scope}/date=${hour[1]}/hour=${hour[2]}/`
 }
 
 /** What the key of a data or late file tells; undefined for any other key. */
@@ -260,9 +264,17 @@ export function parseOffset(text: unknown): bigint | undefined {
   return offset <= OFFSET_MAX ? offset : undefined
 }
 
-function partitionPath(id: PartitionId): string {
+/** `<log id>/<topic>/<partition>`: how the keys of a partition's objects begin behind their folder. */
+export function partitionPath(id: PartitionId): string {
   checkPartition(id)
   return `${id.logId}/${id.topic}/${id.partition}`
+}
+
+export function parsePartitionPath(path: string): PartitionId | undefined {
+  const [logId = '', topic = '', partitionText = '', ...rest] = path.split('/')
+  const partition = /^\d{1,10}$/.test(partitionText) ? parsePartition(partitionText) : undefined
+  if (!LOG_ID.test(logId) || !TOPIC.test(topic) || partition === undefined) return undefined
+  return rest.length === 0 ? { logId, topic, partition } : undefined
 }
 
 function checkPartition(id: PartitionId): void {

@@ -21,6 +21,9 @@ import { isWrongNode, metadataUnavailable, movedTo, redisTrouble } from './redis
 export type RedisReply = string | number | null | readonly RedisReply[]
 export type RedisArgument = string | number | Uint8Array
 
+/** The name and what follows it. */
+export type RedisCommand = readonly [string, ...RedisArgument[]]
+
 /** A Lua script; it is sent once per server and then named by its hash. */
 export interface RedisScript {
   readonly lua: string
@@ -135,16 +138,26 @@ export class RedisConnection {
     runs: readonly { readonly keys: readonly string[]; readonly args: readonly RedisArgument[] }[],
   ): Promise<readonly RedisReply[]> {
     if (runs.length === 0) return []
-    return this.#send(runs.length, async () => {
+    const commands = runs.map(({ keys, args }): RedisCommand => {
+      return ['EVALSHA', script.sha1, keys.length, ...keys, ...args]
+    })
+    // the server may not know the script: many commands that fail alike would each be sent again
+    const replies = await this.commandAll([['SCRIPT', 'LOAD', script.lua], ...commands])
+    return replies.slice(1)
+  }
+
+  /**
+   * Many commands in one round trip.
+   * @throws AppError metadata_unavailable with the first failure; others may have been executed
+   */
+  async commandAll(commands: readonly RedisCommand[]): Promise<readonly RedisReply[]> {
+    if (commands.length === 0) return []
+    return this.#send(commands.length, async () => {
       const batch = this.#client.pipeline()
-      // a pipeline of EVALSHA alone fails as a whole where the script is not known
-      batch.call('SCRIPT', 'LOAD', script.lua)
-      for (const { keys, args } of runs) {
-        batch.call('EVALSHA', ...toWords([script.sha1, keys.length, ...keys, ...args]))
-      }
+      for (const [name, ...args] of commands) batch.call(name, ...toWords(args))
       const results = (await batch.exec()) ?? []
       for (const [error] of results) if (error !== null) throw error
-      return results.slice(1).map(([, reply]) => reply as RedisReply)
+      return results.map(([, reply]) => reply as RedisReply)
     })
   }
 

@@ -7,6 +7,14 @@
  *   {<prefix>}:routing        hash     version and text of the routing table
  *   {<prefix>}:maker          string   the router that makes it; expires
  *   {<prefix>}:rates          hash     router -> until when, and what it publishes
+ *   {<prefix>}:index          hash     generation of the file index, its store, the one being built
+ *   {<prefix>}:retired        set      generations to delete
+ *
+ * and of each generation of the file index
+ *
+ *   {<prefix>}:<generation>:ends                             hash        partition -> indexed up to
+ *   {<prefix>}:<generation>:hours                            sorted set  <tenant>/<signal>/<hour>
+ *   {<prefix>}:<generation>:files:<tenant>/<signal>/<hour>   hash        file name -> its facts
  *
  * The braces are a hash tag: a Redis Cluster keeps all keys of one prefix on one node, so that a script
  * may use any of them together.
@@ -14,6 +22,7 @@
 import { AppError } from '../errors.ts'
 
 const PREFIX = /^[A-Za-z0-9_-]{1,64}$/
+const GENERATION = /^[0-9a-f]{16}$/
 const KEY = /^\{([A-Za-z0-9_-]{1,64})\}:(.+)$/
 
 export const RedisKeyKind = {
@@ -23,6 +32,8 @@ export const RedisKeyKind = {
   routing: 'routing',
   maker: 'maker',
   rates: 'rates',
+  index: 'index',
+  retired: 'retired',
 } as const
 export type RedisKeyKind = (typeof RedisKeyKind)[keyof typeof RedisKeyKind]
 
@@ -36,6 +47,26 @@ export function parseRedisKey(key: string): { prefix: string; kind: RedisKeyKind
   const [, prefix, rest] = KEY.exec(key) ?? []
   const kind = Object.values(RedisKeyKind).find((known) => known === rest)
   return prefix === undefined || kind === undefined ? undefined : { prefix, kind }
+}
+
+/** What a generation of the file index is called: 16 hex digits. */
+export type IndexPart = 'ends' | 'hours' | `files:${string}`
+
+/** @throws AppError invalid_key for a generation that is none */
+export function indexKey(prefix: string, generation: string, part: IndexPart): string {
+  if (GENERATION.test(generation)) return `${redisTag(prefix)}${generation}:${part}`
+  throw new AppError('invalid_key', 'generation cannot stand in a key of redis', {
+    details: { generation: generation.slice(0, 100) },
+  })
+}
+
+export function parseIndexKey(
+  key: string,
+): { prefix: string; generation: string; part: IndexPart } | undefined {
+  const [, prefix, rest] = KEY.exec(key) ?? []
+  const [, generation, part] = /^([0-9a-f]{16}):(ends|hours|files:.+)$/.exec(rest ?? '') ?? []
+  if (prefix === undefined || generation === undefined) return undefined
+  return { prefix, generation, part: part as IndexPart }
 }
 
 function redisTag(prefix: string): string {

@@ -4,7 +4,6 @@
  * both hold the same and have answered the same. FUZZ_SEED and FUZZ_SECONDS as everywhere.
  */
 import assert from 'node:assert/strict'
-import { randomInt } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
 
 import type { CallStamp } from '@tributary/common/metadata/call-ledger'
@@ -18,6 +17,7 @@ import * as scripts from '@tributary/common/metadata/cluster-scripts'
 import { CallLedger } from '@tributary/common/metadata/call-ledger'
 import { LEFT_MEMBER_KEPT_MS, MEMBERS_MAX } from '@tributary/common/metadata/cluster-metadata'
 import { RedisKeyKind, redisKey } from '@tributary/common/metadata/redis-keys'
+import { fuzzAsync } from '@tributary/common/testing/fuzz-run'
 import { MemoryClusterState } from '@tributary/common/testing/memory-cluster-state'
 import { redisForTests } from '@tributary/common/testing/redis-server'
 import type { SharedRedis } from '@tributary/common/testing/redis-server'
@@ -251,17 +251,13 @@ describe('the scripts of cluster metadata', () => {
   })
 
   it('do what their twin in memory does', async () => {
-    const first = Number(process.env['FUZZ_SEED'] ?? randomInt(0x7fff_ffff))
-    const until = performance.now() + Number(process.env['FUZZ_SECONDS'] ?? 2) * 1000
-    for (let seed = first; seed === first || performance.now() < until; seed++) {
+    await fuzzAsync(async (seed) => {
       const twins = new Twins(connection, redis.prefix, seed)
       try {
         for (let call = 0; call < CALLS_PER_CASE; call++) await twins.step()
-      } catch (error) {
-        throw new Error(`failed with FUZZ_SEED=${seed}`, { cause: error })
       } finally {
         await twins.clear()
       }
-    }
+    })
   })
 })

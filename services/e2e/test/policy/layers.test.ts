@@ -31,6 +31,7 @@ const COMMON_ORDER = [
   'tenants',
   'columnar',
   'commit',
+  'catalogue',
   'schema',
   'otlp',
   'parquet',
