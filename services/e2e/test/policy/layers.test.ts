@@ -42,8 +42,10 @@ const COMMON_ORDER = [
 
 const sources = filesEndingWith('.ts').filter((file) => /^services\/[^/]+\/src\//.test(file.path))
 
+/** The service, or the folder beside services/. */
 function serviceOf(path: string): string {
-  return path.split('/')[1] ?? ''
+  const [top = '', service = ''] = path.split('/')
+  return top === 'services' ? service : top
 }
 
 function commonFolderOf(path: string): string {

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe, it } from 'node:test'
+
+import { compareRuns, readRun } from '../src/figures.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'tributary-loadtest-'))
+after(() => {
+  rmSync(folder, { recursive: true })
+})
+
+function summary(name: string, rate: number, isFast: boolean): string {
+  const path = join(folder, name)
+  const metrics = {
+    iterations: { values: { count: 10 * rate, rate } },
+    accepted_items: { values: { count: 1000, rate: 100 } },
+    acknowledgement_ms: {
+      values: { med: 5, 'p(99)': 20, 'p(99.9)': 30 },
+      thresholds: { 'p(99)<15': { ok: isFast } },
+    },
+  }
+  writeFileSync(path, JSON.stringify({ scenario: 'mixed', scale: 1, run: 'r', metrics }))
+  return path
+}
+
+describe('readRun', () => {
+  it('reads the figures and names the thresholds that were missed', () => {
+    const run = readRun(summary('slow.json', 50, false))
+    assert.equal(run.requestsPerSecond, 50)
+    assert.equal(run.acceptedItems, 1000)
+    assert.equal(run.p99Ms, 20)
+    assert.equal(run.wrongAnswers, 0)
+    assert.deepEqual(run.failedThresholds, ['acknowledgement_ms p(99)<15'])
+    assert.deepEqual(readRun(summary('fast.json', 50, true)).failedThresholds, [])
+  })
+
+  it('refuses a file that is no summary', () => {
+    const path = join(folder, 'other.json')
+    writeFileSync(path, '{}')
+    assert.throws(() => readRun(path), /is no summary/)
+  })
+})
+
+describe('compareRuns', () => {
+  it('gives the ratio of now to before', () => {
+    const text = compareRuns(
+      readRun(summary('before.json', 50, true)),
+      readRun(summary('now.json', 100, true)),
+    )
+    assert.match(text, /requests\/s +50\.0 -> +100\.0 {2}2\.00x/)
+  })
+})
