@@ -13,9 +13,11 @@ import wabt from 'wabt'
 const SOURCES = join(import.meta.dirname, '..', 'src')
 
 /** Kernels by the path of their text, less its ending. */
-export const KERNELS = ['parquet/bloom-kernels', 'otlp/chunk-hash-kernels'].map((path) =>
-  join(SOURCES, path),
-)
+export const KERNELS = [
+  'parquet/bloom-kernels',
+  'otlp/chunk-hash-kernels',
+  'log/crc32c-kernels',
+].map((path) => join(SOURCES, path))
 
 /** The text of the module `<path>.ts` for the current `<path>.wat`. */
 export async function compileKernels(path: string): Promise<string> {

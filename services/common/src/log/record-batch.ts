@@ -1,0 +1,229 @@
+/**
+ * Kafka's record batch, magic 2 (kafka.apache.org/documentation/#recordbatch): what one produce stores
+ * of a partition as a whole, and what a fetch answers. Written in one pass with one copy of the values.
+ *
+ *     batch  | base offset 8 | length 4 | leader epoch 4 | magic 1 | CRC-32C 4 | attributes 2 |
+ *            | last offset delta 4 | base time 8 | max time 8 | producer id 8 | producer epoch 2 |
+ *            | base sequence 4 | record count 4 | records |
+ *     record | length | attributes 1 | time delta | offset delta | key length | value length | value |
+ *            | header count |                                         lengths, deltas: zigzag varints
+ *
+ * The length counts from the leader epoch on, the CRC covers everything from the attributes on. Ours
+ * have no key, no header, no compression and no producer id.
+ */
+import { crc32c } from './crc32c.ts'
+import type { LogRecord } from './partition-log.ts'
+import { WireReader } from './wire-reader.ts'
+
+export const BATCH_HEADER_BYTES = 61
+/** A record is its value and at most this: three varints of 5 bytes, four single bytes. */
+export const RECORD_FRAMING_BYTES_MAX = 19
+
+const LENGTH_AT = 8
+const LENGTH_STARTS_AT = 12
+const CRC_AT = 17
+const CRC_STARTS_AT = 21
+const MAGIC = 2
+const COMPRESSION_MASK = 0x07
+const APPEND_TIME_FLAG = 0x08
+const CONTROL_FLAG = 0x20
+/** Zigzag of -1: a record without a key. */
+const NO_KEY = 1
+/** Records of a batch that a damaged header may claim. */
+const OFFSET_DELTA_MAX = 1_000_000
+
+/** One batch of the values; @param nowUnixMs is replaced by the broker's append time. */
+export function encodeRecordBatch(values: readonly Uint8Array[], nowUnixMs: number): Buffer {
+  let bytes = BATCH_HEADER_BYTES
+  values.forEach((value, index) => {
+    const body = recordBodyBytes(value.length, index)
+    bytes += varintBytes(body) + body
+  })
+  const batch = Buffer.allocUnsafe(bytes)
+  const timestamp = BigInt(nowUnixMs)
+  let at = batch.writeBigInt64BE(0n, 0)
+  at = batch.writeInt32BE(bytes - LENGTH_STARTS_AT, at)
+  at = batch.writeInt32BE(-1, at)
+  at = batch.writeInt8(MAGIC, at)
+  at = batch.writeInt32BE(0, at)
+  at = batch.writeInt16BE(0, at)
+  at = batch.writeInt32BE(values.length - 1, at)
+  at = batch.writeBigInt64BE(timestamp, at)
+  at = batch.writeBigInt64BE(timestamp, at)
+  at = batch.writeBigInt64BE(-1n, at)
+  at = batch.writeInt16BE(-1, at)
+  at = batch.writeInt32BE(-1, at)
+  at = batch.writeInt32BE(values.length, at)
+  values.forEach((value, index) => {
+    at = writeRecord(batch, at, value, index)
+  })
+  batch.writeUInt32BE(crc32c(batch.subarray(CRC_STARTS_AT)), CRC_AT)
+  return batch
+}
+
+function writeRecord(batch: Buffer, start: number, value: Uint8Array, index: number): number {
+  let at = writeVarint(batch, start, recordBodyBytes(value.length, index))
+  batch[at++] = 0
+  batch[at++] = 0
+  at = writeVarint(batch, at, index)
+  batch[at++] = NO_KEY
+  at = writeVarint(batch, at, value.length)
+  batch.set(value, at)
+  at += value.length
+  batch[at++] = 0
+  return at
+}
+
+function recordBodyBytes(valueBytes: number, index: number): number {
+  return 4 + varintBytes(index) + varintBytes(valueBytes) + valueBytes
+}
+
+/** Bytes of a number that is not negative as a zigzag varint. */
+function varintBytes(value: number): number {
+  let bytes = 1
+  for (let rest = value * 2; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes++
+  return bytes
+}
+
+function writeVarint(batch: Buffer, start: number, value: number): number {
+  let at = start
+  let rest = value * 2
+  while (rest >= 0x80) {
+    batch[at++] = (rest & 0x7f) | 0x80
+    rest = Math.floor(rest / 0x80)
+  }
+  batch[at++] = rest
+  return at
+}
+
+/** A batch that cannot be read, or whose checksum is wrong. */
+export interface BatchDamage {
+  readonly reason: string
+  /**
+   * What its header says is there, to hand over when reading again does not help: the records where
+   * they could be read, else the whole batch as the first value and empty ones behind it.
+   */
+  readonly records: readonly LogRecord[]
+}
+
+export interface ReadRecords {
+  /** Views of the given bytes, offsets ascending. */
+  readonly records: LogRecord[]
+  /** Of the last batch that was read; -1 without any. */
+  leaderEpoch: number
+  /** False where a time is a client's: the topic does not stamp the append time. */
+  isAppendTime: boolean
+  /** What stands in the way of reading on. */
+  damage?: BatchDamage
+}
+
+/**
+ * Reads the batches of a fetch, up to the first that is damaged. The last one may be cut: brokers
+ * answer so many bytes, not so many batches. Records below `from` are left out: a batch is answered
+ * whole.
+ */
+export function readRecordBatches(bytes: Buffer, from: bigint): ReadRecords {
+  const read: ReadRecords = { records: [], leaderEpoch: -1, isAppendTime: true }
+  for (let at = 0; at + LENGTH_STARTS_AT <= bytes.length;) {
+    const end = at + LENGTH_STARTS_AT + bytes.readInt32BE(at + LENGTH_AT)
+    if (end > bytes.length) break
+    if (end < at + BATCH_HEADER_BYTES) {
+      read.damage = { reason: 'length', records: rawRecords(bytes.subarray(at), from, from) }
+      break
+    }
+    const batch = readBatch(bytes.subarray(at, end))
+    if (batch.last >= from) {
+      const wanted = batch.records.filter(({ offset }) => offset >= from)
+      if (batch.problem !== undefined) {
+        read.damage = { reason: batch.problem, records: wanted }
+        break
+      }
+      for (const record of wanted) read.records.push(record)
+      read.leaderEpoch = batch.leaderEpoch
+      read.isAppendTime &&= batch.isAppendTime
+    }
+    at = end
+  }
+  return read
+}
+
+interface Batch {
+  /** The last offset. */
+  readonly last: bigint
+  readonly leaderEpoch: number
+  readonly isAppendTime: boolean
+  readonly records: readonly LogRecord[]
+  readonly problem?: string
+}
+
+function readBatch(bytes: Buffer): Batch {
+  const reader = new WireReader(bytes)
+  const base = reader.int64()
+  reader.int32()
+  const leaderEpoch = reader.int32()
+  const magic = reader.int8()
+  const crc = reader.uint32()
+  const attributes = reader.int16()
+  const last = base + BigInt(Math.max(0, Math.min(OFFSET_DELTA_MAX, reader.int32())))
+  reader.int64()
+  const maxUnixMs = Number(reader.int64())
+  reader.bytes(14)
+  const isAppendTime = (attributes & APPEND_TIME_FLAG) !== 0
+  const batch = { last, leaderEpoch, isAppendTime }
+  if (magic !== MAGIC || (attributes & COMPRESSION_MASK) !== 0) {
+    const problem = magic === MAGIC ? 'compressed' : 'magic'
+    return { ...batch, records: rawRecords(bytes, base, last), problem }
+  }
+  // markers of transactions take offsets and hold nothing: the reader sees a gap
+  if ((attributes & CONTROL_FLAG) !== 0) return { ...batch, records: [] }
+  const isSound = crc32c(bytes.subarray(CRC_STARTS_AT)) === crc
+  const records = tryReadRecords(reader, base, maxUnixMs)
+  if (records === undefined || !isSequence(records, base, last)) {
+    return { ...batch, records: rawRecords(bytes, base, last), problem: 'records' }
+  }
+  return isSound ? { ...batch, records } : { ...batch, records, problem: 'checksum' }
+}
+
+function tryReadRecords(
+  reader: WireReader,
+  base: bigint,
+  appendUnixMs: number,
+): LogRecord[] | undefined {
+  try {
+    return reader.array(() => readRecord(reader, base, appendUnixMs))
+  } catch (error) {
+    if (error instanceof RangeError) return undefined
+    throw error
+  }
+}
+
+function readRecord(reader: WireReader, base: bigint, appendUnixMs: number): LogRecord {
+  const bodyBytes = reader.varint()
+  const endsAt = reader.remaining - bodyBytes
+  reader.int8()
+  reader.skipVarlong()
+  const offset = base + BigInt(reader.varint())
+  const keyBytes = reader.varint()
+  if (keyBytes > 0) reader.bytes(keyBytes)
+  const value = reader.bytes(Math.max(0, reader.varint()))
+  // headers of other producers, whatever they are
+  reader.bytes(reader.remaining - endsAt)
+  return { offset, appendUnixMs, value }
+}
+
+/** Whether the records are those of all offsets: a log that is never compacted has no others. */
+function isSequence(records: readonly LogRecord[], first: bigint, last: bigint): boolean {
+  return (
+    BigInt(records.length) === last - first + 1n &&
+    records.every(({ offset }, index) => offset === first + BigInt(index))
+  )
+}
+
+/** The bytes as the value of the first offset, and nothing in the others. */
+function rawRecords(bytes: Buffer, first: bigint, last: bigint): LogRecord[] {
+  const records: LogRecord[] = [{ offset: first, appendUnixMs: 0, value: bytes }]
+  for (let offset = first + 1n; offset <= last; offset++) {
+    records.push({ offset, appendUnixMs: 0, value: bytes.subarray(0, 0) })
+  }
+  return records
+}
