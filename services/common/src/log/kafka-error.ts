@@ -18,12 +18,13 @@ interface KafkaCode {
 
 export const NO_ERROR = 0
 export const OFFSET_OUT_OF_RANGE = 1
+export const UNKNOWN_TOPIC_OR_PARTITION = 3
 
 const CODES: Readonly<Record<number, KafkaCode>> = {
   [-1]: { name: 'UNKNOWN_SERVER_ERROR', verdict: 'unknown' },
   [OFFSET_OUT_OF_RANGE]: { name: 'OFFSET_OUT_OF_RANGE', verdict: 'busy' },
   2: { name: 'CORRUPT_MESSAGE', verdict: 'busy' },
-  3: { name: 'UNKNOWN_TOPIC_OR_PARTITION', verdict: 'moved' },
+  [UNKNOWN_TOPIC_OR_PARTITION]: { name: 'UNKNOWN_TOPIC_OR_PARTITION', verdict: 'moved' },
   5: { name: 'LEADER_NOT_AVAILABLE', verdict: 'moved' },
   6: { name: 'NOT_LEADER_OR_FOLLOWER', verdict: 'moved' },
   7: { name: 'REQUEST_TIMED_OUT', verdict: 'unknown' },

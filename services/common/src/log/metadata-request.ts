@@ -11,6 +11,7 @@
  */
 import type { WireAnswer, WireRequest } from './broker-connection.ts'
 import type { BrokerAddress } from './broker-socket.ts'
+import { UNKNOWN_TOPIC_OR_PARTITION } from './kafka-error.ts'
 import type { WireReader } from './wire-reader.ts'
 
 export interface PartitionMetadata {
@@ -33,7 +34,6 @@ export interface MetadataAnswer extends WireAnswer {
 
 /** An id of zeros: named instead. */
 const NO_ID = 'A'.repeat(22)
-const UNKNOWN_TOPIC_OR_PARTITION = 3
 
 export function metadataRequest(topic: string): WireRequest<MetadataAnswer> {
   return {

@@ -109,6 +109,8 @@ export interface BatchDamage {
 export interface ReadRecords {
   /** Views of the given bytes, offsets ascending. */
   readonly records: LogRecord[]
+  /** The offset behind the last batch that was read; `from` without any. */
+  next: bigint
   /** Of the last batch that was read; -1 without any. */
   leaderEpoch: number
   /** False where a time is a client's: the topic does not stamp the append time. */
@@ -123,7 +125,7 @@ export interface ReadRecords {
  * whole.
  */
 export function readRecordBatches(bytes: Buffer, from: bigint): ReadRecords {
-  const read: ReadRecords = { records: [], leaderEpoch: -1, isAppendTime: true }
+  const read: ReadRecords = { records: [], next: from, leaderEpoch: -1, isAppendTime: true }
   for (let at = 0; at + LENGTH_STARTS_AT <= bytes.length;) {
     const end = at + LENGTH_STARTS_AT + bytes.readInt32BE(at + LENGTH_AT)
     if (end > bytes.length) break
@@ -139,6 +141,7 @@ export function readRecordBatches(bytes: Buffer, from: bigint): ReadRecords {
         break
       }
       for (const record of wanted) read.records.push(record)
+      read.next = batch.last + 1n
       read.leaderEpoch = batch.leaderEpoch
       read.isAppendTime &&= batch.isAppendTime
     }
