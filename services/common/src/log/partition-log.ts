@@ -30,13 +30,14 @@ export interface LogReaderHandler {
   /** Records of one partition: offsets ascend by one, the first is the one expected next. */
   readonly records: (partition: number, records: readonly LogRecord[]) => void
   /**
-   * The wanted offset is not stored: deleted (below `start`), cut off or never there (above `end`).
-   * The partition is paused; resuming it elsewhere is a decision that loses or repeats offsets.
+   * The wanted offset is not stored: deleted (below `start`, which may also be the next one behind a
+   * gap), cut off or never there (above `end`). The partition is paused; resuming it elsewhere is a
+   * decision that loses or repeats offsets.
    */
   readonly outOfRange: (partition: number, wanted: bigint, bounds: OffsetBounds) => void
   /**
-   * The reader recovers by itself; for logs and metrics. Except AppError log_unfit: the topic is gone
-   * or another one by the same name, or reading is not allowed; nothing is delivered any more.
+   * The reader recovers by itself; for logs and metrics. Except AppError log_unfit: the topic is
+   * another one by the same name, and nothing is delivered any more.
    */
   readonly trouble: (error: unknown) => void
 }
@@ -61,10 +62,13 @@ export interface PartitionLog {
   /** The broker that leads a partition, as far as known: what a circuit breaker stands for. */
   leaderOf(partition: number): string | undefined
   /**
-   * Appends values, each one record, in order, as one batch. They must not change until this settles;
-   * no view of them is kept longer.
+   * Appends values, each one record, in order: as one batch, or as several one after the other where
+   * together they are larger than `recordBytesMax`. They must not change until this settles; no view of
+   * them is kept longer. Tries again by itself until the time is over, also where records may have been
+   * stored.
    * @returns the offset of the first one
-   * @throws AppError log_unavailable: refused, timed out or unknown, the records may be stored;
+   * @throws AppError log_unavailable: refused, timed out or unknown, the records may be stored, now or
+   *   later;
    *   record_too_large: the log can never take them, nothing was stored;
    *   log_unfit: topic or rights are missing, or the topic is another one now: a person has to act
    */

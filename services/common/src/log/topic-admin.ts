@@ -1,5 +1,5 @@
 /** What is asked of Kafka seldom: the settings of a topic, and making one. By kafkajs's admin client. */
-import { ConfigResourceTypes } from 'kafkajs'
+import kafkajs from 'kafkajs'
 import type { Admin } from 'kafkajs'
 
 import { addressText } from './broker-link.ts'
@@ -29,7 +29,7 @@ export class TopicAdmin {
   /** All settings of a topic by their names, defaults included. @throws AppError log_unavailable, log_unfit */
   async settingsOf(topic: string): Promise<ReadonlyMap<string, string>> {
     return this.#call(topic, async (admin) => {
-      const resources = [{ type: ConfigResourceTypes.TOPIC, name: topic }]
+      const resources = [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic }]
       const described = await admin.describeConfigs({ resources, includeSynonyms: false })
       const entries = described.resources[0]?.configEntries ?? []
       return new Map(entries.map(({ configName, configValue }) => [configName, configValue]))

@@ -14,10 +14,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { Kafka, logLevel } from 'kafkajs'
-import type { Admin, PartitionMetadata } from 'kafkajs'
+import type { Admin, Kafka, PartitionMetadata, Transaction } from 'kafkajs'
 
 import { testKafkaBrokers } from '../config/config.ts'
+import { createKafkajs } from '../log/kafkajs-parts.ts'
 import { freePort } from './free-port.ts'
 import { findKafka } from './kafka-install.ts'
 import type { KafkaInstall } from './kafka-install.ts'
@@ -338,6 +338,23 @@ export class KafkaServer {
     }
   }
 
+  /** Commits what is sent in it, and a marker behind it. */
+  async withTransaction(run: (transaction: Transaction) => Promise<void>): Promise<void> {
+    const producer = this.#client().producer({
+      transactionalId: randomUUID(),
+      idempotent: true,
+      maxInFlightRequests: 1,
+    })
+    await producer.connect()
+    try {
+      const transaction = await producer.transaction()
+      await run(transaction)
+      await transaction.commit()
+    } finally {
+      await producer.disconnect()
+    }
+  }
+
   /** Runs calls of kafkajs's admin client on a connection of their own, past any proxy. */
   async withAdmin<T>(run: (admin: Admin) => Promise<T>): Promise<T> {
     const admin = this.#client().admin()
@@ -350,12 +367,12 @@ export class KafkaServer {
   }
 
   #client(): Kafka {
-    return new Kafka({
-      brokers: [...this.#adminBrokers],
-      logLevel: logLevel.NOTHING,
-      retry: { initialRetryTime: 50, maxRetryTime: 500, retries: 3 },
-      connectionTimeout: 2000,
-      requestTimeout: 10_000,
+    return createKafkajs({
+      brokers: this.#adminBrokers,
+      clientId: 'test-server',
+      connectTimeoutMs: 2000,
+      requestTimeoutMs: 10_000,
+      sasl: undefined,
     })
   }
 
