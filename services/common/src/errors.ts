@@ -70,6 +70,7 @@ export const ERROR_ANSWERS = {
   fenced: UNAVAILABLE,
   schema_conflict: UNAVAILABLE,
   encode_failed: UNAVAILABLE,
+  quarantine_exhausted: UNAVAILABLE,
   invalid_file: UNAVAILABLE,
   invalid_query: UNAVAILABLE,
 } as const satisfies Record<string, ErrorAnswer>

@@ -153,7 +153,7 @@ async function recoverFrame(
   } catch (error) {
     // the frame's checksum holds, so this is what was acknowledged: kept aside, never a crash loop
     partition.giveUp(space)
-    await partition.quarantine(offset, payload, toAppError(error).message)
+    partition.addHole(await partition.keepAside(offset, payload, toAppError(error).message))
     return
   }
   partition.insert(offset, space, header, arrivalUnixMs(header))

@@ -19,40 +19,38 @@ export interface IngesterState {
   readonly forgottenHashes: () => number
 }
 
+/** Every counter, `tributary_ingester_<name>_total`; those that must stay 0 are alarms. */
+const COUNTERS = {
+  rows: 'Rows acknowledged, repeats included',
+  batch_bytes: 'Bytes of batches written to the log',
+  suppressed_rows: 'Rows of chunks that were stored before',
+  stored_rows: 'Rows in committed files',
+  files: 'Committed files',
+  file_bytes: 'Bytes of committed files',
+  commits: 'Commits',
+  holes: 'Ranges of the log that were lost or quarantined: must stay 0',
+  quarantined_rows: 'Rows that could not be encoded: must stay 0',
+  log_gaps: 'Times that the log had deleted records before they were fetched: must stay 0',
+  unreadable_records: 'Fetched records that could not be read and were fetched again',
+} as const
+
+type CounterName = keyof typeof COUNTERS
+
 export class IngesterMetrics {
-  readonly #rows: Counter
-  readonly #bytes: Counter
-  readonly #suppressed: Counter
-  readonly #stored: Counter
-  readonly #files: Counter
-  readonly #fileBytes: Counter
-  readonly #commits: Counter
-  readonly #holes: Counter
-  readonly #quarantined: Counter
+  readonly #counters: Readonly<Record<CounterName, Counter>>
   readonly #flushSeconds: Histogram
-  readonly #stageSeconds: Histogram
+  readonly #stageSeconds: Histogram<'stage'>
   readonly #recoveryBytesLeft: Gauge
   files = 0
 
   constructor(registry: Registry, state: IngesterState) {
     const registers = [registry]
-    const counter = (name: string, help: string): Counter =>
-      new Counter({ name: `tributary_ingester_${name}`, help, registers })
-    this.#rows = counter('rows_total', 'Rows acknowledged, repeats included')
-    this.#bytes = counter('batch_bytes_total', 'Bytes of batches written to the log')
-    this.#suppressed = counter('suppressed_rows_total', 'Rows of chunks that were stored before')
-    this.#stored = counter('stored_rows_total', 'Rows in committed files')
-    this.#files = counter('files_total', 'Committed files')
-    this.#fileBytes = counter('file_bytes_total', 'Bytes of committed files')
-    this.#commits = counter('commits_total', 'Commits')
-    this.#holes = counter(
-      'holes_total',
-      'Ranges of the log that were lost or quarantined: must stay 0',
-    )
-    this.#quarantined = counter(
-      'quarantined_rows_total',
-      'Rows that could not be encoded: must stay 0',
-    )
+    this.#counters = Object.fromEntries(
+      Object.entries(COUNTERS).map(([name, help]) => [
+        name,
+        new Counter({ name: `tributary_ingester_${name}_total`, help, registers }),
+      ]),
+    ) as Record<CounterName, Counter>
     this.#flushSeconds = new Histogram({
       name: 'tributary_ingester_flush_seconds',
       help: 'From the freeze of a memtable to its commit',
@@ -61,7 +59,7 @@ export class IngesterMetrics {
     })
     this.#stageSeconds = new Histogram({
       name: 'tributary_ingester_stage_seconds',
-      help: 'Waiting for a flush worker, encoding a table, uploading a file, creating the commit',
+      help: 'Writing fetched records to the WAL, waiting for a flush worker, encoding a table, uploading a file, creating the commit',
       labelNames: ['stage'],
       buckets: DURATION_BUCKETS_SECONDS,
       registers,
@@ -71,38 +69,7 @@ export class IngesterMetrics {
       help: 'Bytes of the log still to be read before the process is ready',
       registers,
     })
-    new Counter({
-      name: 'tributary_ingester_forgotten_chunks_total',
-      help: 'Chunks pushed out of the window of repeats before their time: their retries are stored twice',
-      registers,
-      collect() {
-        this.reset()
-        this.inc(state.forgottenHashes())
-      },
-    })
-    new Gauge({
-      name: 'tributary_ingester_log_bytes',
-      help: 'Bytes of the write-ahead log on disk: at its bound requests are told to retry',
-      registers,
-      collect() {
-        this.set(state.logBytes())
-      },
-    })
-    const unflushed = { rows: state.unflushedRows, bytes: state.unflushedBytes }
-    for (const [name, read] of Object.entries(unflushed)) {
-      new Gauge({
-        name: `tributary_ingester_unflushed_${name}`,
-        help: `Acknowledged ${name} that are not committed yet`,
-        registers,
-        collect() {
-          this.set(read())
-        },
-      })
-    }
-  }
-
-  stage(stage: FlushStage, seconds: number): void {
-    this.#stageSeconds.observe({ stage }, seconds)
+    registerState(registry, state)
   }
 
   recovering(doneBytes: number, totalBytes: number): void {
@@ -110,19 +77,66 @@ export class IngesterMetrics {
   }
 
   appended(rows: number, bytes: number, suppressedRows: number): void {
-    this.#rows.inc(rows)
-    this.#bytes.inc(bytes)
-    if (suppressedRows > 0) this.#suppressed.inc(suppressedRows)
+    this.#counters.rows.inc(rows)
+    this.#counters.batch_bytes.inc(bytes)
+    if (suppressedRows > 0) this.#counters.suppressed_rows.inc(suppressedRows)
+  }
+
+  /** One write of fetched records to the WAL. */
+  walWritten(seconds: number): void {
+    this.#stageSeconds.observe({ stage: 'wal' }, seconds)
+  }
+
+  /** The log had deleted records before they were fetched. */
+  gap(): void {
+    this.#counters.log_gaps.inc()
+  }
+
+  /** A fetched record that could not be read: bent on its way, or bad. */
+  unreadable(): void {
+    this.#counters.unreadable_records.inc()
+  }
+
+  stage(stage: FlushStage, seconds: number): void {
+    this.#stageSeconds.observe({ stage }, seconds)
   }
 
   flushed(record: CommitRecord, seconds: number): void {
+    const counters = this.#counters
     this.files += record.files.length
-    this.#commits.inc()
-    this.#files.inc(record.files.length)
-    this.#fileBytes.inc(record.files.reduce((sum, { bytes }) => sum + bytes, 0))
-    this.#stored.inc(record.counts.rowsStored)
-    this.#holes.inc(record.holes.length)
-    this.#quarantined.inc(record.counts.rowsQuarantined)
+    counters.commits.inc()
+    counters.files.inc(record.files.length)
+    counters.file_bytes.inc(record.files.reduce((sum, { bytes }) => sum + bytes, 0))
+    counters.stored_rows.inc(record.counts.rowsStored)
+    counters.holes.inc(record.holes.length)
+    counters.quarantined_rows.inc(record.counts.rowsQuarantined)
     this.#flushSeconds.observe(seconds)
   }
+}
+
+function registerState(registry: Registry, state: IngesterState): void {
+  const registers = [registry]
+  new Counter({
+    name: 'tributary_ingester_forgotten_chunks_total',
+    help: 'Chunks pushed out of the window of repeats before their time: their retries are stored twice',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(state.forgottenHashes())
+    },
+  })
+  const gauge = (name: string, help: string, read: () => number): void => {
+    new Gauge({
+      name: `tributary_ingester_${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(read())
+      },
+    })
+  }
+  const bound = 'at its bound requests are told to retry'
+  gauge('log_bytes', `Bytes of the write-ahead log on disk: ${bound}`, state.logBytes)
+  gauge('unflushed_rows', 'Acknowledged rows that are not committed yet', state.unflushedRows)
+  gauge('unflushed_bytes', 'Acknowledged bytes that are not committed yet', state.unflushedBytes)
 }

@@ -23,6 +23,15 @@ import { Memtable, type MemtableEntry } from './memtable/memtable.ts'
 import type { SlabSpace } from './memtable/slab-pool.ts'
 import { RepeatRemoval } from './repeat-removal.ts'
 
+/** What a flush committed. */
+export interface FlushedRange {
+  readonly records: readonly CommitRecord[]
+  /** The chain has everything below. */
+  readonly end: bigint
+  /** When the log took the last of it; undefined where there were only holes. */
+  readonly lastAppendUnixMs: number | undefined
+}
+
 export interface PartitionOptions {
   readonly id: PartitionId
   /** Names this owner in commits. */
@@ -35,8 +44,8 @@ export interface PartitionOptions {
   readonly removesBatches: boolean
   /** Asked before each batch goes to quarantine. @throws AppError where too many have gone there */
   readonly admitPoison: () => void
-  /** After each flush, in order: the chain has everything below `end`. */
-  readonly onCommitted: (records: readonly CommitRecord[], end: bigint) => void | Promise<void>
+  /** After each flush, in order. */
+  readonly onCommitted: (range: FlushedRange) => void | Promise<void>
   /** Nothing more is committed; the rows are in the log. */
   readonly onFailed: (error: unknown) => void
 }
@@ -155,9 +164,12 @@ export class Partition {
     if (BigInt(hole.end) > this.end) this.#memtable.skipTo(BigInt(hole.end))
   }
 
-  /** Keeps an envelope that nobody can read aside and goes on behind it. */
-  async quarantine(offset: bigint, bytes: Uint8Array, reason: string): Promise<void> {
-    this.addHole(await this.#flusher.quarantine(offset, bytes, reason))
+  /**
+   * Keeps an envelope that nobody can read aside.
+   * @returns the hole to be added in its place
+   */
+  keepAside(offset: bigint, bytes: Uint8Array, reason: string): Promise<CommitHole> {
+    return this.#flusher.quarantine(offset, bytes, reason)
   }
 
   /** Begins a flush if rows are old or many enough, and one when they will be. */
@@ -243,7 +255,8 @@ export class Partition {
     memtable.release()
     const seconds = (clock.monotonicMs() - startMs) / 1000
     for (const record of records) metrics.flushed(record, seconds)
-    await onCommitted(records, frozen.end)
+    const lastAppendUnixMs = frozen.entries.at(-1)?.appendUnixMs
+    await onCommitted({ records, end: frozen.end, lastAppendUnixMs })
   }
 
   /** The range stays frozen and in the log: a new start finds and commits it. */

@@ -82,7 +82,7 @@ export async function openStandalonePartition(
     shared,
     removesBatches: false,
     admitPoison: () => undefined,
-    onCommitted: (_records, end) => open.appends?.truncate(end),
+    onCommitted: ({ end }) => open.appends?.truncate(end),
     onFailed: options.onFatal,
   })
   open.partition = partition

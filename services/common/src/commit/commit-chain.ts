@@ -132,7 +132,12 @@ export class CommitChain {
     const conflict = parseCommit(commitKey(this.#id, this.#end), winner)
     checkTiles(this.#id, conflict, this.#end)
     this.#advance(conflict)
-    await this.refresh()
+    try {
+      await this.refresh()
+    } catch (error) {
+      // the outcome is known; what follows the winner is found by the next append or refresh
+      if (!(error instanceof AppError) || error.code !== 'store_unavailable') throw error
+    }
     return isSameCommit(conflict, record) ? 'committed' : { conflict }
   }
 

@@ -9,7 +9,9 @@ import { setFailpoints } from '../../src/failpoint.ts'
 import type { ObjectStore, PutOptions } from '../../src/object-store/object-store.ts'
 import { commitKey } from '../../src/paths.ts'
 import { FaultFileSystem } from '../../src/testing/fault-file-system.ts'
-import { randomSource } from '../../src/testing/seeded-random.ts'
+import { MemoryBucket, MemoryObjectStore } from '../../src/testing/memory-object-store.ts'
+import { VirtualClock } from '../../src/testing/virtual-clock.ts'
+import { SeededRandom, randomSource } from '../../src/testing/seeded-random.ts'
 import { PARTITION, commitRecord, memoryStore } from './sample-commit.ts'
 
 /** Retries without waiting. */
@@ -237,5 +239,27 @@ describe('CommitChain', () => {
     const record = commitRecord(5n, 6n, { writer: 'zombie', epoch: 1 })
     await assert.rejects(zombie.append(record), { code: 'fenced' })
     assert.equal(await owner.refresh(), 5n)
+  })
+
+  it('tells of a conflict also where the store fails right behind it', async () => {
+    const clock = new VirtualClock()
+    const bucket = new MemoryBucket(clock, new SeededRandom(1))
+    const memory = new MemoryObjectStore(bucket, clock)
+    const late = await clock.run(CommitChain.open(memory, PARTITION, { clock }))
+    const owner = await clock.run(CommitChain.open(memory, PARTITION, { clock }))
+    for (const start of [0n, 5n]) await clock.run(owner.append(commitRecord(start, start + 5n)))
+    const failing = new Proxy(bucket.objects, {
+      get(target, name) {
+        if (name !== 'get') return (Reflect.get(target, name) as () => unknown).bind(target)
+        return (key: string) => {
+          if (key === commitKey(PARTITION, 5n)) throw new AppError('store_unavailable', 'away')
+          return target.get(key)
+        }
+      },
+    })
+    Object.assign(bucket, { objects: failing })
+    const outcome = await clock.run(late.append(commitRecord(0n, 3n, { writer: 'late' })))
+    assert.ok(outcome !== 'committed' && outcome.conflict.end === '5')
+    assert.equal(late.end, 5n)
   })
 })

@@ -39,8 +39,11 @@ export interface WalCacheOptions {
   readonly segmentIdentity: SegmentIdentity
 }
 
-/** The payload is valid until the visitor is done: copy what stays. */
-export type CacheVisitor = (record: CachedRecord) => void | Promise<void>
+/**
+ * False: the record is of no use, it and what follows are dropped. The payload is valid until the
+ * visitor is done: copy what stays.
+ */
+export type CacheVisitor = (record: CachedRecord) => boolean | Promise<boolean>
 
 export class WalCache {
   readonly #options: WalCacheOptions
@@ -169,11 +172,9 @@ export class WalCache {
         for (const frame of frames) {
           const record = recordOf(frame, next)
           if (record === 'past') continue
-          isDoubtful ||= record === 'doubt'
-          if (isDoubtful || record === 'doubt') break
-          const visited = visitor(record)
-          if (visited !== undefined) await visited
-          next = record.offset + 1n
+          isDoubtful = record === 'doubt' || !(await visitor(record))
+          if (isDoubtful) break
+          next += 1n
         }
         if (isDoubtful) break
       }

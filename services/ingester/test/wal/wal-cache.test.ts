@@ -60,6 +60,7 @@ async function open(
     assert.equal(record.payload.byteOffset % 8, 0)
     assert.deepEqual({ ...record, payload: Buffer.from(record.payload) }, recordOf(end))
     end++
+    return true
   })
   return { cache, end }
 }

@@ -1,0 +1,59 @@
+/**
+ * How far a partition is: what the log has, what was fetched, what is committed, and through which
+ * time all that arrived is visible. Times are the log's (append times) where records say them, and
+ * this process's where all is committed; valid-through never goes back.
+ */
+import type { OffsetBounds } from '@tributary/common/log/partition-log'
+
+export interface PartitionLag {
+  /** Records in the log that are not committed. */
+  readonly offsets: number
+  /** Since when the oldest of them waits; 0 where there is none. */
+  readonly seconds: number
+}
+
+export class PartitionProgress {
+  #bounds: OffsetBounds | undefined
+  #committedEnd: bigint
+  #validThroughUnixMs = 0
+
+  constructor(committedEnd: bigint) {
+    this.#committedEnd = committedEnd
+  }
+
+  /** As last asked for; undefined before the first answer. */
+  get bounds(): OffsetBounds | undefined {
+    return this.#bounds
+  }
+
+  /** Everything that arrived before this time is visible; 0 while nothing is known. */
+  get validThroughUnixMs(): number {
+    return this.#validThroughUnixMs
+  }
+
+  /** @param lastAppendUnixMs of the last record committed; undefined where there were only holes */
+  committed(end: bigint, lastAppendUnixMs: number | undefined): void {
+    this.#committedEnd = end
+    if (lastAppendUnixMs !== undefined) this.#advance(lastAppendUnixMs)
+  }
+
+  /** @param askedUnixMs before the log was asked: what comes later may not be in the answer */
+  observed(bounds: OffsetBounds, askedUnixMs: number): void {
+    this.#bounds = bounds
+    if (this.#committedEnd >= bounds.end) this.#advance(askedUnixMs)
+  }
+
+  lag(nowUnixMs: number): PartitionLag {
+    const end = this.#bounds?.end ?? this.#committedEnd
+    if (end <= this.#committedEnd) return { offsets: 0, seconds: 0 }
+    const sinceMs = this.#validThroughUnixMs === 0 ? nowUnixMs : this.#validThroughUnixMs
+    return {
+      offsets: Number(end - this.#committedEnd),
+      seconds: Math.max(0, nowUnixMs - sinceMs) / 1000,
+    }
+  }
+
+  #advance(unixMs: number): void {
+    this.#validThroughUnixMs = Math.max(this.#validThroughUnixMs, unixMs)
+  }
+}
