@@ -18,7 +18,7 @@ import { ROUTE_BY_GRPC_PATH } from './export-route.ts'
 import { ACCEPTED_ENCODINGS, answerOutcome, answerStatus } from './grpc-answer.ts'
 import { GrpcMessageReader } from './grpc-message-reader.ts'
 import type { MessagePrefix } from './grpc-message-reader.ts'
-import { grpcTimeoutMs } from './grpc-timeout.ts'
+import { answerMarginMs, grpcTimeoutMs } from './grpc-timeout.ts'
 import type { ReceiverCore } from './receiver-core.ts'
 import { CALL_ESTIMATE_BYTES, reservationBytes } from './receiver-limits.ts'
 import type { PeerTenant } from './receiver-tls.ts'
@@ -42,6 +42,9 @@ export class GrpcCall {
   #isCompressed = false
   #reservation: Reservation | undefined
   #deadlineAtMs: number | undefined
+  /** When the call is answered at the latest, so that its client still hears it. */
+  #answerAtMs = Infinity
+  #answerTimer: NodeJS.Timeout | undefined
 
   constructor(
     core: ReceiverCore,
@@ -111,6 +114,7 @@ export class GrpcCall {
       this.#releaseUnread()
     }
     this.#phase = 'answered'
+    clearTimeout(this.#answerTimer)
   }
 
   /** Answers or drops a call that has taken too long. */
@@ -118,11 +122,12 @@ export class GrpcCall {
     const { limits } = this.#core
     const phaseMs = nowMs - this.#phaseSinceMs
     if (this.#phase === 'reading') {
-      if (nowMs - this.#progressMs > limits.bodyIdleMs || phaseMs > limits.bodyTimeoutMs) {
+      const isStill = nowMs - this.#progressMs > limits.bodyIdleMs
+      if (isStill || phaseMs > limits.bodyTimeoutMs || nowMs > this.#answerAtMs) {
         this.#fail(new AppError('cancelled', 'body did not arrive in time'))
       }
     } else if (this.#phase === 'handling') {
-      if (phaseMs > limits.answerTimeoutMs || nowMs > (this.#deadlineAtMs ?? Infinity)) {
+      if (phaseMs > limits.answerTimeoutMs || nowMs > this.#answerAtMs) {
         this.#fail(new AppError('deadline_near', 'request was not stored in time'))
       }
     } else if (phaseMs > limits.answerUnreadMs) {
@@ -156,7 +161,19 @@ export class GrpcCall {
     }
     this.#encoding = encoding
     const timeoutMs = grpcTimeoutMs(singleHeader(headers['grpc-timeout']))
-    if (timeoutMs !== undefined) this.#deadlineAtMs = this.#phaseSinceMs + timeoutMs
+    if (timeoutMs !== undefined) this.#noteDeadline(timeoutMs)
+  }
+
+  /** Longer waits end with a sweep; for one that sweeps could miss a timer is set. */
+  #noteDeadline(timeoutMs: number): void {
+    const { sweepIntervalMs } = this.#core.limits
+    const marginMs = answerMarginMs(timeoutMs, sweepIntervalMs)
+    this.#deadlineAtMs = this.#phaseSinceMs + timeoutMs
+    this.#answerAtMs = this.#deadlineAtMs - marginMs
+    if (marginMs > sweepIntervalMs) return
+    this.#answerTimer = setTimeout(() => {
+      this.expire(Infinity)
+    }, timeoutMs - marginMs).unref()
   }
 
   #checkPrefix(prefix: MessagePrefix): void {
@@ -251,6 +268,7 @@ export class GrpcCall {
     if (this.#phase === 'answered') return false
     this.#phase = 'answered'
     this.#phaseSinceMs = this.#core.nowMs
+    clearTimeout(this.#answerTimer)
     const isOpen = !this.#stream.destroyed && !this.#stream.closed
     this.#core.metrics.countAnswer('grpc', this.#route?.name ?? 'none', answer)
     return isOpen

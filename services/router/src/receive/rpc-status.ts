@@ -25,14 +25,17 @@ const BAD_REQUEST_URL = 'type.googleapis.com/google.rpc.BadRequest'
 /** gRPC clients take 8 KiB of trailers by default; the message stands in them twice. */
 const MESSAGE_LENGTH_MAX = 1024
 
-/** The status that the error table fixes for an error; the delay is used only where it is retryable. */
+/**
+ * The status that the error table fixes for an error; the delay is used only where it is retryable. An
+ * error that knows when it will be over says so in `details.retryAfterMs`: nobody comes back before.
+ */
 export function rpcStatusOf(error: AppError, retryDelayMs: () => number): RpcStatus {
   const { grpc, retryable } = error.answer
   const field = error.details['field']
   return {
     code: grpc,
     message: error.message.slice(0, MESSAGE_LENGTH_MAX),
-    retryDelayMs: retryable ? retryDelayMs() : undefined,
+    retryDelayMs: retryable ? Math.max(retryDelayMs(), retryAfterMs(error)) : undefined,
     badField:
       grpc === GrpcStatus.INVALID_ARGUMENT
         ? typeof field === 'string'
@@ -40,6 +43,11 @@ export function rpcStatusOf(error: AppError, retryDelayMs: () => number): RpcSta
           : 'body'
         : undefined,
   }
+}
+
+function retryAfterMs({ details }: AppError): number {
+  const told = details['retryAfterMs']
+  return typeof told === 'number' ? told : 0
 }
 
 export function encodeRpcStatus(status: RpcStatus): Uint8Array {

@@ -160,6 +160,46 @@ describe('the gRPC receiver', () => {
     })
   })
 
+  it('answers before the deadline of its client, however short, and says when to come back', async () => {
+    await withReceivers({ limits: { sweepIntervalMs: 50 } }, async (harness) => {
+      harness.probe.before = () => new Promise((resolve) => setTimeout(resolve, 2000).unref())
+      for (const timeoutMs of [150, 250, 1000]) {
+        const error = await callGrpcJs(harness, BODY, { deadline: Date.now() + timeoutMs })
+        assert.equal(error?.code, 14, `${String(timeoutMs)} ms`)
+        assert.match(error.metadata.get('grpc-status-details-bin').join(), /RetryInfo/)
+      }
+    })
+  })
+
+  it('answers a client before its deadline too when its body does not come', async () => {
+    await withReceivers({ limits: { sweepIntervalMs: 50 } }, async (harness) => {
+      const session = connect(`http://${harness.grpcTarget}`)
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': PATH,
+        'content-type': 'application/grpc',
+        'grpc-timeout': '1S',
+      })
+      stream.on('error', () => undefined)
+      const startMs = performance.now()
+      assert.equal(await statusOf(stream), 14)
+      assert.ok(performance.now() - startMs < 1000)
+      session.destroy()
+    })
+  })
+
+  it('tells a client no earlier time than the error knows', async () => {
+    await withReceivers({}, async (harness) => {
+      const details = { retryAfterMs: 7000 }
+      harness.probe.before = () =>
+        Promise.reject(new AppError('log_unavailable', 'the circuit is open', { details }))
+      const error = await callGrpcJs(harness, BODY)
+      const [status] = error!.metadata.get('grpc-status-details-bin')
+      // RetryInfo { retry_delay { seconds: 7 } }
+      assert.ok(Buffer.from(status as Buffer).includes(Buffer.of(0x0a, 0x02, 0x08, 7)))
+    })
+  })
+
   it('percent-encodes messages, and says the same in google.rpc.Status', async () => {
     await withReceivers({}, async (harness) => {
       harness.probe.before = () => Promise.reject(new AppError('malformed_body', '100 % ä\n漢'))
