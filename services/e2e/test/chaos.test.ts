@@ -9,7 +9,7 @@ void test('a standalone process on S3 keeps every acknowledged row once under fa
   const seed = Number(process.env['FUZZ_SEED'] ?? Date.now() % 1_000_000)
   const result = await runChaos({
     ...{ seed, minutes: 1, roundsMax: 3, proofEvery: 3, holdMsMax: 1500 },
-    ...{ routers: 0, ingesters: 0, partitions: 1 },
+    ...{ isStandalone: true, routers: 0, ingesters: 0, partitions: 1 },
     ...{ clients: 5, ratePerSecond: 4, itemsMax: 40 },
     report: (line) => t.diagnostic(line),
   })

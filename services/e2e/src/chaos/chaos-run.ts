@@ -19,6 +19,7 @@ export interface ChaosOptions {
   readonly seed: number
   /** Faults begin until this much time has passed. */
   readonly minutes: number
+  readonly isStandalone: boolean
   readonly routers: number
   readonly ingesters: number
   readonly partitions: number
@@ -43,12 +44,12 @@ const CONCURRENT_MAX = 3
 
 /** @returns what was done and found; a violation is in the result, not thrown */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
-  const { seed, routers, ingesters, partitions, report } = options
+  const { report } = options
   const onEnd = (end: ProcessEnd): void => {
     if (end.isExpected) return
     report(`! ${end.name} ended with ${String(end.status)} by itself`)
   }
-  const cluster = await Cluster.start({ seed, routers, ingesters, partitions, onEnd })
+  const cluster = await Cluster.start({ ...options, onEnd })
   const run = new ChaosRun(cluster, options)
   let isWhole = false
   try {

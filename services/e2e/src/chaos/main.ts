@@ -29,8 +29,9 @@ const { values } = parseArgs({
 const result = await runChaos({
   seed: Number(values.seed),
   minutes: Number(values.minutes),
-  routers: values.standalone ? 0 : Number(values.routers),
-  ingesters: values.standalone ? 0 : Number(values.ingesters),
+  isStandalone: values.standalone,
+  routers: Number(values.routers),
+  ingesters: Number(values.ingesters),
   partitions: Number(values.partitions),
   proofEvery: Number(values['proof-every']),
   holdMsMax: Number(values['hold-ms-max']),

@@ -19,6 +19,8 @@ import { SmallDisk } from './small-disk.ts'
 
 export interface ClusterOptions {
   readonly seed: number
+  /** One process without Kafka and Redis, in place of routers and ingesters. */
+  readonly isStandalone: boolean
   readonly routers: number
   readonly ingesters: number
   readonly partitions: number
@@ -54,15 +56,14 @@ export class Cluster {
   }
 
   static async start(options: ClusterOptions): Promise<Cluster> {
-    const { seed, routers, ingesters, partitions } = options
+    const { seed, isStandalone, partitions } = options
     const folder = await mkdtemp(join(tmpdir(), 'tributary-cluster-'))
     await mkdir(join(folder, 'logs'))
     const board = new LineBoard(seed)
-    const hasCluster = routers + ingesters > 0
-    const parts = await ClusterParts.start({ board, seed, hasCluster, partitions })
+    const parts = await ClusterParts.start({ board, seed, hasCluster: !isStandalone, partitions })
     const cluster = new Cluster(folder, board, parts, options)
     try {
-      if (!hasCluster) await cluster.#add('standalone', 'standalone-1')
+      if (isStandalone) await cluster.#add('standalone', 'standalone-1')
       await Promise.all(cluster.processes.map((each) => each.start()))
       return cluster
     } catch (error) {
