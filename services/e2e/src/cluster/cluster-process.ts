@@ -125,7 +125,10 @@ export class ClusterProcess {
   async untilReady(timeoutMs = READY_TIMEOUT_MS): Promise<void> {
     const deadlineMs = performance.now() + timeoutMs
     while (!this.isReady) {
-      if (performance.now() > deadlineMs) throw new Error(`${this.name} does not become ready`)
+      if (performance.now() > deadlineMs) {
+        const log = this.ends.at(-1)?.log ?? ''
+        throw new Error(`${this.name} does not become ready\n${log}`)
+      }
       await sleep(20)
     }
   }

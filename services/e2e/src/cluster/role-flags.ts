@@ -9,7 +9,12 @@ export interface RoleFacts {
   readonly ports: { readonly grpc: number; readonly http: number; readonly admin: number }
 }
 
-const SMALL_FLUSHES = ['--flush-interval=2s', '--flush-bytes=1MiB', '--memtable-bytes-max=32MiB']
+const SMALL_FLUSHES = [
+  '--flush-interval=2s',
+  '--flush-bytes=1MiB',
+  '--memtable-bytes-max=32MiB',
+  '--request-bytes-max=4MiB',
+]
 /** A request may be tried again for as long as the longest outage lasts. */
 const LONG_WINDOW = '--retry-window=6h'
 
