@@ -45,6 +45,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'make, list, revoke and replace API keys',
     load: async () => (await import('./commands/keys.ts')).keysCommand,
   },
+  roundtrip: {
+    summary: 'send marked items and find each in the files, once',
+    load: async () => (await import('./commands/roundtrip.ts')).roundtripCommand,
+  },
   conformance: {
     summary: 'check any OTLP endpoint against the status contract',
     load: async () => (await import('./commands/conformance.ts')).conformanceCommand,
