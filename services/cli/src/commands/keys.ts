@@ -2,10 +2,12 @@ import { systemClock } from '@tributary/common/clock'
 import { processEnvironment } from '@tributary/common/config/config'
 import { boolean, duration, text } from '@tributary/common/config/setting'
 import { parseSettings, type ConfigOf } from '@tributary/common/config/setting-table'
+import { REDIS_RELATIONS, redisSettings } from '@tributary/common/config/redis-settings'
 import { credentialSettings } from '@tributary/common/config/tenant-settings'
 import { AppError } from '@tributary/common/errors'
+import { createLogger } from '@tributary/common/logger'
 import { isTenantName } from '@tributary/common/paths'
-import { KeyFile } from '@tributary/common/tenants/key-file'
+import { openKeyStore } from '@tributary/common/tenants/key-place'
 import { ANY_TENANT, KEY_NOTE_LENGTH_MAX } from '@tributary/common/tenants/key-record'
 import type { KeyStore } from '@tributary/common/tenants/key-store'
 
@@ -16,8 +18,9 @@ import { keyListText } from '../keys/key-list-text.ts'
 import type { Terminal } from '../terminal.ts'
 
 const DAY_MS = 86_400_000
+const CONNECT_POLL_MS = 20
 
-const settings = {
+const keysSettings = {
   apiKeys: {
     ...credentialSettings.apiKeys,
     sentence: 'Where the keys are; it is made when missing.',
@@ -47,6 +50,8 @@ const settings = {
   json: boolean({ default: false, sentence: 'Write JSON.' }),
 }
 
+const settings = { ...keysSettings, ...redisSettings }
+
 type KeysConfig = ConfigOf<typeof settings>
 
 export const keysCommand: Command = {
@@ -54,7 +59,10 @@ export const keysCommand: Command = {
   description:
     'Makes, lists, revokes and replaces API keys. A key is shown once, when it is made: what is kept\n' +
     'can not give it back. Running processes see a change within 30 s.',
-  sections: [{ title: 'Keys', table: settings }],
+  sections: [
+    { title: 'Keys', table: keysSettings },
+    { title: 'Redis, for --api-keys redis', table: redisSettings },
+  ],
   run: runKeys,
 }
 
@@ -63,9 +71,10 @@ async function runKeys(args: readonly string[], terminal: Terminal): Promise<num
     args,
     environment: processEnvironment(),
     positionals: ['ACTION', 'ID?'],
+    relations: REDIS_RELATIONS,
   })
   const [action = '', id] = positionals
-  const store = openKeyStore(config)
+  const store = await openStore(config)
   try {
     await runAction(action, id, new KeyRing(store, systemClock), config, terminal)
   } finally {
@@ -84,6 +93,9 @@ async function runAction(
   switch (action) {
     case 'create':
       if (id !== undefined) throw misused('create takes no id')
+      if (!(await keys.exist())) {
+        terminal.err.write(`${config.apiKeys} has no keys yet, or lost them: this is the first\n`)
+      }
       tell(
         await keys.create(tenantOf(config), config.note ?? '', config.expiresInMs),
         config,
@@ -120,9 +132,30 @@ function tell(key: IssuedKey, config: KeysConfig, terminal: Terminal): void {
   terminal.out.write(`${key.key}\n`)
 }
 
-function openKeyStore({ apiKeys }: KeysConfig): KeyStore {
+async function openStore(config: KeysConfig): Promise<KeyStore> {
+  const { apiKeys } = config
   if (apiKeys === undefined) throw misused('--api-keys must say where the keys are')
-  return new KeyFile(apiKeys, systemClock)
+  const logger = createLogger({ name: 'keys', level: 'silent' })
+  const store = openKeyStore({ place: apiKeys, redis: config, clock: systemClock, logger })
+  await answering(store, config.redisTimeoutMs)
+  return store
+}
+
+/** A connection to Redis takes a moment; what is wrong for longer than that is told. */
+async function answering(store: KeyStore, timeoutMs: number): Promise<void> {
+  const deadlineMs = systemClock.monotonicMs() + 2 * timeoutMs
+  for (;;) {
+    try {
+      await store.exists()
+      return
+    } catch (error) {
+      if (systemClock.monotonicMs() > deadlineMs) {
+        await store.close()
+        throw error
+      }
+    }
+    await systemClock.sleep(CONNECT_POLL_MS)
+  }
 }
 
 function tenantOf({ tenant }: KeysConfig): string {

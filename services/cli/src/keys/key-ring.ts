@@ -25,6 +25,11 @@ export class KeyRing {
     this.#clock = clock
   }
 
+  /** Whether any key was ever made there. */
+  exist(): Promise<boolean> {
+    return this.#store.exists()
+  }
+
   /** `expiresInMs` 0: never. */
   async create(tenant: string, note: string, expiresInMs: number): Promise<IssuedKey> {
     const { record, issued } = this.#issue(tenant, note, expiresInMs)

@@ -7,9 +7,9 @@ const HOUR_MS = 3600 * SECOND_MS
 export const credentialSettings = {
   apiKeys: text({
     default: undefined,
-    bounds: 'path of a JSON file',
+    bounds: 'path of a JSON file, or redis',
     sentence:
-      'Where API keys are: a file that `tributary keys` writes. Without it, anyone writes as any tenant.',
+      'Where API keys are, as `tributary keys` writes them. Without it, anyone writes as any tenant.',
   }),
   apiKeyStaleMaxMs: duration({
     default: HOUR_MS,

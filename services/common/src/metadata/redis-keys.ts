@@ -9,6 +9,7 @@
  *   {<prefix>}:rates          hash     router -> until when, and what it publishes
  *   {<prefix>}:index          hash     generation of the file index, its store, the one being built
  *   {<prefix>}:retired        set      generations to delete
+ *   {<prefix>}:keys           hash     API key id -> record, see tenants/redis-key-store.ts
  *
  * and of each generation of the file index
  *
@@ -34,6 +35,7 @@ export const RedisKeyKind = {
   rates: 'rates',
   index: 'index',
   retired: 'retired',
+  keys: 'keys',
 } as const
 export type RedisKeyKind = (typeof RedisKeyKind)[keyof typeof RedisKeyKind]
 

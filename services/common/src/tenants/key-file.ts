@@ -14,7 +14,7 @@ import { AppError } from '../errors.ts'
 import { errorCode } from '../file-system.ts'
 import { JsonReader } from '../object-store/json-reader.ts'
 import { readKeyRecord, type KeyRecord } from './key-record.ts'
-import { KEYS_MAX, mergedRecords, type KeyStore } from './key-store.ts'
+import { KEYS_MAX, mergedRecords, type FoundKeys, type KeyStore } from './key-store.ts'
 
 const FORMAT = 1
 const FILE_BYTES_MAX = 16 * 1024 * 1024
@@ -35,7 +35,7 @@ export class KeyFile implements KeyStore {
     this.#clock = clock
   }
 
-  async find(ids: readonly string[]): Promise<ReadonlyMap<string, KeyRecord>> {
+  async find(ids: readonly string[]): Promise<FoundKeys> {
     await this.#refresh()
     const found = new Map<string, KeyRecord>()
     for (const id of ids) {
@@ -55,7 +55,7 @@ export class KeyFile implements KeyStore {
     const lock = `${this.#path}.lock`
     await this.#lock(lock)
     try {
-      const old = (await this.#exists()) ? await this.list() : []
+      const old = (await this.exists()) ? await this.list() : []
       const merged = mergedRecords(old, records, this.#clock.nowUnixMs())
       if (merged.length > KEYS_MAX) {
         throw new AppError('invalid_config', 'too many keys', { details: { keysMax: KEYS_MAX } })
@@ -63,6 +63,16 @@ export class KeyFile implements KeyStore {
       await this.#replace(`${JSON.stringify({ format: FORMAT, keys: merged }, undefined, 2)}\n`)
     } finally {
       await rm(lock, { force: true })
+    }
+  }
+
+  async exists(): Promise<boolean> {
+    try {
+      await stat(this.#path)
+      return true
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return false
+      throw error
     }
   }
 
@@ -83,16 +93,6 @@ export class KeyFile implements KeyStore {
         cause,
         details: { path: this.#path },
       })
-    }
-  }
-
-  async #exists(): Promise<boolean> {
-    try {
-      await stat(this.#path)
-      return true
-    } catch (error) {
-      if (errorCode(error) === 'ENOENT') return false
-      throw error
     }
   }
 

@@ -52,6 +52,12 @@ export function readKeyRecord(reader: JsonReader): KeyRecord {
   }
 }
 
+/** One record as a text of its own. */
+export function keyRecordText(record: KeyRecord): string {
+  return JSON.stringify(record)
+}
+
+/** @throws AppError credentials_unavailable where the text is no record */
 export function parseKeyRecord(text: string): KeyRecord {
   const reader = JsonReader.parse(
     Buffer.from(text),

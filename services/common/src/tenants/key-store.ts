@@ -11,10 +11,12 @@ export interface KeyStore {
    */
   readonly absenceRevokes: boolean
   /**
-   * The records of those ids that are there.
+   * The records of those ids that are there; undefined for one that can not be understood.
    * @throws AppError credentials_unavailable: nobody can say now, which is never a no
    */
-  find(ids: readonly string[]): Promise<ReadonlyMap<string, KeyRecord>>
+  find(ids: readonly string[]): Promise<FoundKeys>
+  /** Whether there is a store at all: it is made by the first `put`. @throws AppError credentials_unavailable */
+  exists(): Promise<boolean>
   /** All records, oldest first. @throws AppError credentials_unavailable */
   list(): Promise<readonly KeyRecord[]>
   /**
@@ -24,6 +26,8 @@ export interface KeyStore {
   put(records: readonly KeyRecord[]): Promise<void>
   close(): Promise<void>
 }
+
+export type FoundKeys = ReadonlyMap<string, KeyRecord | undefined>
 
 /** All keys of an installation: ten for each of 1,000 tenants, 4 MB. */
 export const KEYS_MAX = 10_000

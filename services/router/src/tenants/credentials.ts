@@ -1,18 +1,21 @@
 /** Wires the check of credentials of a process, by its settings. */
 import type { Clock } from '@tributary/common/clock'
+import type { RedisConfig } from '@tributary/common/config/redis-settings'
 import type { Logger } from '@tributary/common/logger'
 import { Gauge, type Registry } from '@tributary/common/metrics'
-import { KeyFile } from '@tributary/common/tenants/key-file'
+import { openKeyStore, REDIS_PLACE } from '@tributary/common/tenants/key-place'
 
 import { Authenticator } from './authenticator.ts'
 import { KeyCache } from './key-cache.ts'
 
 export interface CredentialsOptions {
-  /** Where API keys are; undefined: none are asked for. */
+  /** Where API keys are, see openKeyStore; undefined: none are asked for. */
   readonly apiKeys: string | undefined
   readonly apiKeyStaleMaxMs: number
   /** Client certificates name tenants, see receive/receiver-tls.ts. */
   readonly areCertificatesNamed: boolean
+  /** Undefined for a role that has none. */
+  readonly redis?: RedisConfig | undefined
   readonly clock: Clock
   readonly logger: Logger
   readonly registry: Registry
@@ -24,7 +27,10 @@ export interface Credentials {
   close(): Promise<void>
 }
 
-/** @throws AppError credentials_unavailable where the file of keys can not be read at the start */
+/**
+ * @throws AppError credentials_unavailable where the file of keys can not be read at the start (Redis
+ *   may come later: clients are told to retry until then); invalid_config for Redis without one
+ */
 export async function openCredentials(options: CredentialsOptions): Promise<Credentials> {
   const { apiKeys, apiKeyStaleMaxMs, areCertificatesNamed, clock, logger, registry } = options
   if (apiKeys === undefined) {
@@ -35,9 +41,9 @@ export async function openCredentials(options: CredentialsOptions): Promise<Cred
       close: () => Promise.resolve(),
     }
   }
-  const store = new KeyFile(apiKeys, clock)
+  const store = openKeyStore({ place: apiKeys, redis: options.redis, clock, logger })
   // a mistyped path is told now, not by every answer
-  await store.find([])
+  if (apiKeys !== REDIS_PLACE) await store.find([])
   const keys = new KeyCache({ store, clock, logger, staleMaxMs: apiKeyStaleMaxMs })
   exposeKeys(registry, keys)
   keys.start()

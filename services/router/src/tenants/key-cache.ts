@@ -16,7 +16,11 @@ import { AppError } from '@tributary/common/errors'
 import type { Logger } from '@tributary/common/logger'
 import { isHashOf, parseApiKey, type ApiKey } from '@tributary/common/tenants/api-key'
 import { standingOf, type KeyRecord } from '@tributary/common/tenants/key-record'
-import { KEYS_PER_QUESTION_MAX, type KeyStore } from '@tributary/common/tenants/key-store'
+import {
+  KEYS_PER_QUESTION_MAX,
+  type FoundKeys,
+  type KeyStore,
+} from '@tributary/common/tenants/key-store'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
 export interface KeyCacheOptions {
@@ -145,7 +149,10 @@ export class KeyCache {
       const askedAtMs = this.#options.clock.monotonicMs()
       const answer = await this.#question(some.map(({ key }) => key.id))
       if (answer === undefined) return
-      for (const live of some) this.#judge(live, answer.get(live.key.id), askedAtMs)
+      for (const live of some) {
+        const found = foundIn(answer, live.key.id)
+        if (found !== undefined) this.#judge(live, found.record, askedAtMs)
+      }
     }
   }
 
@@ -178,7 +185,7 @@ export class KeyCache {
     if (this.#pending.size >= this.#limits.pendingMax) throw unavailable('too many unknown keys')
     const question = this.#together(id).then((answer) => {
       this.#pending.delete(id)
-      return answer === undefined ? undefined : { record: answer.get(id) }
+      return answer === undefined ? undefined : foundIn(answer, id)
     })
     this.#pending.set(id, question)
     return question
@@ -260,8 +267,14 @@ export class KeyCache {
 }
 
 /** Undefined: no answer. */
-type Answer = ReadonlyMap<string, KeyRecord> | undefined
+type Answer = FoundKeys | undefined
 type Found = { readonly record: KeyRecord | undefined } | undefined
+
+/** A record that is there and not understood is no answer: it is neither a yes nor a no. */
+function foundIn(answer: FoundKeys, id: string): Found {
+  const record = answer.get(id)
+  return record === undefined && answer.has(id) ? undefined : { record }
+}
 
 function expiryOf({ expiresAt }: KeyRecord): number {
   return expiresAt === undefined ? Infinity : Date.parse(expiresAt)

@@ -5,7 +5,11 @@ import { AppError } from '@tributary/common/errors'
 import { createLogger } from '@tributary/common/logger'
 import { generateApiKey, hashApiKey, type ApiKey } from '@tributary/common/tenants/api-key'
 import type { KeyRecord } from '@tributary/common/tenants/key-record'
-import { KEYS_PER_QUESTION_MAX, type KeyStore } from '@tributary/common/tenants/key-store'
+import {
+  KEYS_PER_QUESTION_MAX,
+  type FoundKeys,
+  type KeyStore,
+} from '@tributary/common/tenants/key-store'
 import { VirtualClock } from '@tributary/common/testing/virtual-clock'
 
 import { KEY_CACHE_LIMITS, KeyCache, type KeyCacheLimits } from '../../src/tenants/key-cache.ts'
@@ -19,14 +23,21 @@ class UnsteadyStore implements KeyStore {
   /** Ids of each question. */
   readonly questions: (readonly string[])[] = []
   isAway = false
+  readonly damaged = new Set<string>()
   hangs: Promise<void> | undefined
 
-  async find(ids: readonly string[]): Promise<ReadonlyMap<string, KeyRecord>> {
+  async find(ids: readonly string[]): Promise<FoundKeys> {
     this.questions.push(ids)
     await this.hangs
     if (this.isAway) throw new AppError('credentials_unavailable', 'away')
     const found = ids.flatMap((id) => this.records.get(id) ?? [])
-    return new Map(found.map((record) => [record.id, record]))
+    return new Map(
+      found.map((record) => [record.id, this.damaged.has(record.id) ? undefined : record]),
+    )
+  }
+
+  exists(): Promise<boolean> {
+    return Promise.resolve(true)
   }
 
   list(): Promise<readonly KeyRecord[]> {
@@ -239,6 +250,19 @@ describe('KeyCache', () => {
     await after(STALE_MAX_MS)
     assert.equal(await outcomeOf(cache, key.text), 'unauthenticated')
     assert.equal(cache.lostRecords, 0)
+  })
+
+  it('takes a record that it can not understand neither for a yes nor for a no', async () => {
+    const { store, cache, after } = bench()
+    const [used, unused, other] = [store.issue(), store.issue(), store.issue()]
+    await cache.check(used.text)
+    store.damaged.add(used.id).add(unused.id)
+    await cache.refresh()
+    assert.equal(await outcomeOf(cache, used.text), 'shop')
+    assert.equal(await outcomeOf(cache, unused.text), 'credentials_unavailable')
+    assert.equal(await outcomeOf(cache, other.text), 'shop')
+    await after(STALE_MAX_MS + 1)
+    assert.equal(await outcomeOf(cache, used.text), 'credentials_unavailable')
   })
 
   it('takes the absence of a record for a revocation where the store says so', async () => {
