@@ -1,6 +1,6 @@
 /** Unmodified clients of OpenTelemetry against a real process: what they sent stands in the files, once. */
 import assert from 'node:assert/strict'
-import { appendFile, mkdtemp, rename, rm, stat } from 'node:fs/promises'
+import { appendFile, mkdtemp, rename, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -10,6 +10,7 @@ import { runPythonClient } from '../src/clients/python-process.ts'
 import { runSdkClient } from '../src/clients/sdk-client.ts'
 import { sdkExporters } from '../src/clients/sdk-exporters.ts'
 import { storedTelemetry } from '../src/clients/stored-telemetry.ts'
+import { removeCheckedData } from '../src/readers/checked-store.ts'
 import { StandaloneProcess } from '../src/standalone-process.ts'
 
 const JS_TRANSPORTS = ['grpc', 'http-json', 'http-protobuf'] as const
@@ -62,7 +63,7 @@ void describe('clients', () => {
 
   after(async () => {
     await standalone.kill()
-    await rm(dataDir, { recursive: true, force: true })
+    await removeCheckedData(dataDir)
   })
 
   for (const compression of COMPRESSIONS) {

@@ -19,6 +19,7 @@ import type { VerifyReport } from '@tributary/common/verify/verify-report'
 import { CollectorProcess } from '../src/clients/collector-process.ts'
 import { writeRotatingLog } from '../src/clients/rotating-log.ts'
 import { runTelemetrygen } from '../src/clients/telemetrygen.ts'
+import { removeCheckedData } from '../src/readers/checked-store.ts'
 import { StandaloneProcess } from '../src/standalone-process.ts'
 
 const run = promisify(execFile)
@@ -92,10 +93,10 @@ void describe('a collector', () => {
       const endpoint = `127.0.0.1:${String(ports.receiver)}`
       await runTelemetrygen(signal, endpoint, `--${signal}=${String(GENERATED)}`)
     }
-    await delivered('sent_log_records', LINES + 2 * GENERATED)
-    await delivered('sent_spans', 4 * GENERATED)
+    await delivered('log_records', LINES + 2 * GENERATED)
+    await delivered('spans', 4 * GENERATED)
+    await delivered('metric_points', 2 * GENERATED)
     failures = await countedFailures()
-    // it sends the metrics that it still holds, then ends
     await collector.stop()
     log = collector.log
     await standalone.flush()
@@ -104,6 +105,7 @@ void describe('a collector', () => {
   after(async () => {
     await collector.stop()
     await standalone.kill()
+    await removeCheckedData(dataDir)
     await rm(folder, { recursive: true, force: true })
   })
 
@@ -202,24 +204,28 @@ void describe('a collector', () => {
 
   async function countedFailures(): Promise<string[]> {
     const kinds = ['log_records', 'spans', 'metric_points']
-    const counters = kinds.flatMap((kind) => [`send_failed_${kind}`, `enqueue_failed_${kind}`])
+    const names = kinds.flatMap((kind) => [`send_failed_${kind}`, `enqueue_failed_${kind}`])
     const counts = await Promise.all(
-      counters.map(async (name) => [name, [...(await collector.exported(name))]] as const),
+      names.map(async (name) => [name, [...(await collector.counts(`exporter_${name}`))]] as const),
     )
     return counts.flatMap(([name, exporters]) =>
       exporters.filter(([, count]) => count > 0).map(([exporter]) => `${name} of ${exporter}`),
     )
   }
 
-  /** Waits until every exporter has an answer for so many items, or more. */
-  async function delivered(counter: string, items: number): Promise<void> {
-    let counts = new Map<string, number>()
+  /** Waits until every exporter has an answer for all that the receivers took, and they took enough. */
+  async function delivered(kind: string, itemsMin: number): Promise<void> {
+    let counts: unknown
     for (const deadline = Date.now() + DELIVERED_TIMEOUT_MS; Date.now() < deadline;) {
-      counts = await collector.exported(counter)
-      if (routes.every(({ exporter }) => (counts.get(exporter) ?? 0) >= items)) return
+      const received = await collector.counts(`receiver_accepted_${kind}`)
+      const sent = await collector.counts(`exporter_sent_${kind}`)
+      const accepted = [...received.values()].reduce((sum, count) => sum + count, 0)
+      const isSent = routes.every(({ exporter }) => (sent.get(exporter) ?? 0) >= accepted)
+      if (accepted >= itemsMin && isSent) return
+      counts = { received: [...received], sent: [...sent] }
       await sleep(POLL_MS)
     }
-    assert.fail(`${counter}: ${JSON.stringify([...counts])} of ${String(items)}\n${collector.log}`)
+    assert.fail(`${kind}: ${JSON.stringify(counts)}, not ${String(itemsMin)}\n${collector.log}`)
   }
 })
 
@@ -234,7 +240,7 @@ void describe('telemetrygen alone', () => {
 
   after(async () => {
     await standalone.kill()
-    await rm(dataDir, { recursive: true, force: true })
+    await removeCheckedData(dataDir)
   })
 
   void it('has logs, traces and every type of metric stored over gRPC and HTTP', async () => {

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
@@ -16,6 +16,7 @@ import { payload } from '@tributary/common/testing/payloads'
 
 import { digestOf, exportByGrpc, exportByHttp } from '../src/clients/export-call.ts'
 import type { LoadResult } from '../src/load/load-run.ts'
+import { removeCheckedData } from '../src/readers/checked-store.ts'
 import { StandaloneProcess } from '../src/standalone-process.ts'
 
 const run = promisify(execFile)
@@ -106,7 +107,7 @@ async function start(
   const standalone = await StandaloneProcess.start({ dataDir, flags })
   t.after(async () => {
     await standalone.kill()
-    await rm(dataDir, { recursive: true, force: true })
+    await removeCheckedData(dataDir)
   })
   return standalone
 }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { exportRequest } from '@tributary/common/testing/otlp-messages'
+import { removeCheckedData } from '../src/readers/checked-store.ts'
 import { StandaloneProcess } from '../src/standalone-process.ts'
 
 async function sendOne(standalone: StandaloneProcess, second: number): Promise<number> {
@@ -27,7 +28,7 @@ async function sendOne(standalone: StandaloneProcess, second: number): Promise<n
 
 void test('a second process is kept out of a data folder, and two folders out of one chain', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'tributary-owners-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  t.after(() => removeCheckedData(folder))
   const flags = [`--object-store=${pathToFileURL(join(folder, 'store')).href}`]
   const dataDir = join(folder, 'a')
   const first = await StandaloneProcess.start({ dataDir, flags })

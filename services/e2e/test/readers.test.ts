@@ -1,15 +1,13 @@
 /** Everything that our files claim about themselves, checked by readers that are not ours. */
 import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { SIGNAL_NAMES } from '@tributary/common/signal'
-import { runPython } from '@tributary/common/testing/python'
 import { decodeAll, flush } from '../src/fidelity/round-trip.ts'
-import { readIndexes } from '../src/readers/page-indexes.ts'
+import { readersReport } from '../src/readers/checked-store.ts'
 
 const SEED = Number(process.env['FUZZ_SEED'] ?? randomInt(0x7fff_ffff - 1000))
 /** Metric names that are equal once bad UTF-8 is replaced: they did not interleave by series. */
@@ -17,17 +15,6 @@ const UNSORTED_ONCE = ['metrics', 7] as const
 const REQUESTS = 60
 const ROW_GROUP_ROWS_MAX = 40
 const ATTRIBUTE_COLUMNS_MAX = 20
-const CHECK = new URL('../src/readers/check-files.py', import.meta.url)
-
-interface Report {
-  readonly problems: readonly string[]
-  readonly checked: Readonly<
-    Record<
-      'cells' | 'chunks' | 'pages' | 'sorted' | 'present' | 'excluded' | 'absent' | 'inexact',
-      number
-    >
-  >
-}
 
 void describe(`files of generated requests, FUZZ_SEED=${String(SEED)}`, () => {
   let directory: string
@@ -52,13 +39,10 @@ void describe(`files of generated requests, FUZZ_SEED=${String(SEED)}`, () => {
       )
       // many hour files of few rows: the largest say the most
       const files = [...table.files].sort((left, right) => right.rows - left.rows).slice(0, 4)
-      const claims = files.map(({ path }) => {
-        const { exact, indexes } = readIndexes(path)
-        return { path, rowGroupRowsMax: ROW_GROUP_ROWS_MAX, exact, indexes }
-      })
-      const { problems, checked } = JSON.parse(
-        runPython(readFileSync(CHECK, 'utf8'), [], Buffer.from(JSON.stringify(claims))),
-      ) as Report
+      const { problems, checked } = readersReport(
+        files.map(({ path }) => path),
+        ROW_GROUP_ROWS_MAX,
+      )
       t.diagnostic(JSON.stringify(checked))
       assert.deepEqual(problems.slice(0, 10), [])
       assert.ok(checked.cells > 1000 && checked.chunks > 100 && checked.pages > 100)

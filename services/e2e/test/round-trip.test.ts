@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { randomInt } from 'node:crypto'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -27,6 +27,7 @@ import {
 } from '@tributary/common/testing/otlp-generator'
 import { exportResponse } from '@tributary/common/testing/otlp-messages'
 
+import { removeCheckedData } from '../src/readers/checked-store.ts'
 import { StandaloneProcess } from '../src/standalone-process.ts'
 
 const run = promisify(execFile)
@@ -57,7 +58,7 @@ describe(`generated requests come back equal, FUZZ_SEED=${SEED}`, () => {
 
   after(async () => {
     await standalone.kill()
-    await rm(dataDir, { recursive: true, force: true })
+    await removeCheckedData(dataDir)
   })
 
   for (const signal of SIGNAL_NAMES) {

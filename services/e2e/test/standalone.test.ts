@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { exportRequest } from '@tributary/common/testing/otlp-messages'
+import { removeCheckedData } from '../src/readers/checked-store.ts'
 import { StandaloneProcess } from '../src/standalone-process.ts'
 
 const run = promisify(execFile)
@@ -93,7 +94,7 @@ const metrics = {
 
 void test('what is sent is acknowledged, flushed, queried, proved and kept over a restart', async (t) => {
   const dataDir = await mkdtemp(join(tmpdir(), 'tributary-e2e-'))
-  t.after(() => rm(dataDir, { recursive: true, force: true }))
+  t.after(() => removeCheckedData(dataDir))
   const first = await StandaloneProcess.start({ dataDir })
   t.after(() => first.kill())
   for (const [path, body] of [

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { it } from 'node:test'
@@ -14,6 +14,7 @@ import type { SignalName } from '@tributary/common/signal'
 import { canonicalizeProtobuf, compareCanonical } from '@tributary/common/testing/otlp-canonical'
 import { payload } from '@tributary/common/testing/payloads'
 
+import { removeCheckedData } from '../src/readers/checked-store.ts'
 import { StandaloneProcess } from '../src/standalone-process.ts'
 
 const run = promisify(execFile)
@@ -28,7 +29,7 @@ it('requests of 3,000 keys come back whole', async (t) => {
   })
   t.after(async () => {
     await standalone.kill()
-    await rm(dataDir, { recursive: true, force: true })
+    await removeCheckedData(dataDir)
   })
   for (const [signal, path] of Object.entries(PATHS) as [SignalName, string][]) {
     // the second is larger than what decodes in one run

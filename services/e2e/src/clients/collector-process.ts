@@ -66,21 +66,21 @@ export class CollectorProcess {
   }
 
   /**
-   * One of its own counters per exporter, as `sent_log_records`, summed over everything else; an
-   * exporter that never counted is absent.
+   * One of its own counters, as `exporter_sent_log_records`, by exporter or receiver and summed over
+   * everything else; what never counted is absent.
    */
-  async exported(name: string): Promise<Map<string, number>> {
+  async counts(name: string): Promise<Map<string, number>> {
     const counts = new Map<string, number>()
     const text = await (await fetch(this.#metricsUrl)).text()
-    const pattern = new RegExp(`^otelcol_exporter_${name}(?:_total)?\\{(.*)\\} (\\S+)$`, 'gm')
+    const pattern = new RegExp(`^otelcol_${name}(?:_total)?\\{(.*)\\} (\\S+)$`, 'gm')
     for (const [, labels, value] of text.matchAll(pattern)) {
-      const exporter = /\bexporter="([^"]*)"/.exec(labels!)?.[1] ?? ''
-      counts.set(exporter, (counts.get(exporter) ?? 0) + Number(value))
+      const component = /\b(?:exporter|receiver)="([^"]*)"/.exec(labels!)?.[1] ?? ''
+      counts.set(component, (counts.get(component) ?? 0) + Number(value))
     }
     return counts
   }
 
-  /** Stops it as a supervisor does: it sends what it has, and ends. */
+  /** Stops it as a supervisor does: it sends what is queued and drops what it was about to retry. */
   async stop(): Promise<void> {
     if (this.#child.exitCode === null && this.#child.signalCode === null) {
       this.#child.kill('SIGTERM')

@@ -12,22 +12,34 @@ import {
 } from '@opentelemetry/sdk-logs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-export interface SentRecords {
-  readonly acknowledged: readonly string[]
+/** What a client has heard so far: it grows while the client runs. */
+export class SentRecords {
+  readonly acknowledged: string[] = []
   /** One line per answer that was not a success: a status code or the code of a socket error. */
-  readonly refusals: readonly string[]
+  readonly refusals: string[] = []
+
+  /** Waits until so many more records were acknowledged. */
+  async acknowledgedMore(count: number): Promise<void> {
+    const wanted = this.acknowledged.length + count
+    for (const deadline = Date.now() + HEARD_TIMEOUT_MS; Date.now() < deadline;) {
+      if (this.acknowledged.length >= wanted) return
+      await sleep(POLL_MS)
+    }
+    throw new Error(`only ${String(this.acknowledged.length)} of ${String(wanted)} acknowledged`)
+  }
 }
 
 const PAUSE_MS = 2
+const POLL_MS = 10
+const HEARD_TIMEOUT_MS = 60_000
 
 /** Sends single records by plain HTTP without retries until told to stop. */
 export async function sendByHttp(
   url: string,
   name: string,
   stop: AbortSignal,
-): Promise<SentRecords> {
-  const acknowledged: string[] = []
-  const refusals: string[] = []
+  { acknowledged, refusals }: SentRecords,
+): Promise<void> {
   for (let index = 0; !stop.aborted; index++) {
     const id = `${name}-${String(index)}`
     const record = { timeUnixNano: '1700000000000000001', body: { stringValue: id } }
@@ -45,7 +57,6 @@ export async function sendByHttp(
     }
     await sleep(PAUSE_MS)
   }
-  return { acknowledged, refusals }
 }
 
 /** Logs through the SDK, which retries what it may, until told to stop; then waits for its exports. */
@@ -53,9 +64,8 @@ export async function sendBySdk(
   inner: LogRecordExporter,
   service: string,
   stop: AbortSignal,
-): Promise<SentRecords> {
-  const acknowledged: string[] = []
-  const refusals: string[] = []
+  { acknowledged, refusals }: SentRecords,
+): Promise<void> {
   const noting: LogRecordExporter = {
     export: (batch: ReadableLogRecord[], callback) => {
       inner.export(batch, (result) => {
@@ -83,5 +93,4 @@ export async function sendBySdk(
   }
   await provider.forceFlush()
   await provider.shutdown()
-  return { acknowledged, refusals }
 }

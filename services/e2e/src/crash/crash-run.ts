@@ -2,7 +2,7 @@
  * Kills a real process again and again, at random times and at named points of the code, under load,
  * and proves after every few cycles that what was acknowledged is in the committed files, once.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -11,6 +11,7 @@ import { openObjectStore } from '@tributary/common/object-store/object-store'
 import { verifyStore } from '@tributary/common/verify/verify'
 import { freePort } from '@tributary/common/testing/free-port'
 import { SeededRandom } from '@tributary/common/testing/seeded-random'
+import { removeCheckedData } from '../readers/checked-store.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { LedgerClient } from '../ledger/ledger-client.ts'
 import { GrpcSender, HttpSender } from '../ledger/otlp-sender.ts'
@@ -88,7 +89,7 @@ export async function runCrashes(options: CrashRunOptions): Promise<CrashRunResu
     }
   }
   for (const client of scene.clients) client.close()
-  await rm(scene.dataDir, { recursive: true, force: true })
+  await removeCheckedData(scene.dataDir)
   const { acknowledged, retries } = scene.ledger.totals()
   return { kills, killsAt, acknowledged, retried: retries }
 }

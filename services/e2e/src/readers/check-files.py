@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 problems = []
 checked = {"cells": 0, "chunks": 0, "pages": 0, "sorted": 0, "present": 0, "excluded": 0, "absent": 0, "inexact": 0}
 UNPACK = {"INT32": "<i", "INT64": "<q", "DOUBLE": "<d", "BOOLEAN": "<?"}
+NAMESPACES = ("resource", "scope", "attributes")
+OVERFLOWS = {f"{name}._overflow" for name in NAMESPACES}
 PROBED_MAX = 60
 ABSENT = 12
 KEYS = "format_version tenant signal topic partition start end rows time_min time_max schema_version columns writer_version"
@@ -39,6 +41,15 @@ def bits(cell):
     if isinstance(cell, dict):
         return {name: bits(inner) for name, inner in cell.items()}
     return cell
+
+
+def are_same(left, right):
+    "quick and sure where true; cells that it can not compare by their bits are compared one by one"
+    if pa.types.is_nested(left.type) or left.type != right.type:
+        return False
+    if pa.types.is_floating(left.type):
+        left, right = (side.view(pa.int64()) for side in (left, right))
+    return left.equals(right)
 
 
 def leaf(array, path):
@@ -85,9 +96,12 @@ def check_cells(path, table):
     if duck.column_names != table.column_names or duck.num_rows != table.num_rows:
         return say(path, "DuckDB has other columns or rows")
     for name in table.column_names:
-        left = [bits(cell) for cell in storage(table.column(name).combine_chunks()).to_pylist()]
-        right = [bits(cell) for cell in storage(duck.column(name).combine_chunks()).to_pylist()]
+        left, right = (storage(side.column(name).combine_chunks()) for side in (table, duck))
         checked["cells"] += len(left)
+        if are_same(left, right):
+            continue
+        left = [bits(cell) for cell in left.to_pylist()]
+        right = [bits(cell) for cell in right.to_pylist()]
         for row, (ours, theirs) in enumerate(zip(left, right)):
             if ours != theirs:
                 say(path, name, row, "PyArrow", ours, "DuckDB", theirs)
@@ -175,9 +189,11 @@ def check_file(path, rowGroupRowsMax, exact, indexes):
     for key in KEYS.split():
         if f"tributary.{key}" not in keys:
             say(path, "no key", key)
-    if int(keys["tributary.rows"]) != metadata.num_rows or not json.loads(keys["tributary.columns"]):
-        say(path, "keys do not tell the file")
     table = file.read()
+    named = {name for name in table.column_names if name.split(".")[0] in NAMESPACES and "." in name}
+    mapped = {name for name in json.loads(keys["tributary.columns"])}
+    if int(keys["tributary.rows"]) != metadata.num_rows or mapped != named - OVERFLOWS:
+        say(path, "keys do not tell the file", mapped ^ (named - OVERFLOWS))
     check_cells(path, table)
     times = [cell for cell in storage(table.column("timestamp").combine_chunks()).to_pylist()]
     if [min(times), max(times)] != [int(keys[f"tributary.time_{side}"]) // 1000 for side in ("min", "max")]:
