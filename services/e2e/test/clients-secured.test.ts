@@ -23,6 +23,7 @@ import { runSdkClient } from '../src/clients/sdk-client.ts'
 import { sdkExporters, type SecureTarget } from '../src/clients/sdk-exporters.ts'
 import { storedTelemetry } from '../src/clients/stored-telemetry.ts'
 import { runTelemetrygen } from '../src/clients/telemetrygen.ts'
+import { removeCheckedData } from '../src/readers/checked-store.ts'
 import { StandaloneProcess } from '../src/standalone-process.ts'
 
 const run = promisify(execFile)
@@ -71,6 +72,7 @@ void describe('clients with credentials', () => {
 
   after(async () => {
     await standalone.kill()
+    await removeCheckedData(dataDir)
     await rm(folder, { recursive: true, force: true })
   })
 
@@ -225,7 +227,7 @@ void describe('clients with credentials', () => {
     const count = ['--logs', String(GENERATED), '--service', service]
     await runTelemetrygen('logs', `127.0.0.1:${String(port)}`, ...count)
     const deadlineMs = performance.now() + DELIVERED_TIMEOUT_MS
-    while ((await collector.exported('sent_log_records')).get(exporter) !== 2 * GENERATED) {
+    while ((await collector.counts('exporter_sent_log_records')).get(exporter) !== 2 * GENERATED) {
       assert.ok(performance.now() < deadlineMs, collector.log)
       await sleep(POLL_MS)
     }
