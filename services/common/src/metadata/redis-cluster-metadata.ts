@@ -23,18 +23,21 @@ export interface RedisClusterMetadataOptions {
   readonly prefix: string
   /** Of the store; default its own clock. For tests that let hours pass. */
   readonly clock?: Pick<Clock, 'nowUnixMs'>
+  /** For tests with two connections of one process. */
+  readonly ledger?: CallLedger
 }
 
 export class RedisClusterMetadata implements ClusterMetadata {
   readonly #connection: RedisConnection
   readonly #keys: readonly string[]
   readonly #clock: Pick<Clock, 'nowUnixMs'> | undefined
-  readonly #ledger = new CallLedger()
+  readonly #ledger: CallLedger
 
   constructor(options: RedisClusterMetadataOptions) {
     const { connection, prefix } = options
     this.#connection = connection
     this.#clock = options.clock
+    this.#ledger = options.ledger ?? new CallLedger()
     const { cluster, members, leases } = RedisKeyKind
     this.#keys = [cluster, members, leases].map((kind) => redisKey(prefix, kind))
   }
