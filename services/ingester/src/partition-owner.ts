@@ -15,6 +15,8 @@ import { AppError, toAppError } from '@tributary/common/errors'
 import { failpoint, failpointSync } from '@tributary/common/failpoint'
 import type { LogRecord, OffsetBounds, PartitionLog } from '@tributary/common/log/partition-log'
 import type { PartitionId } from '@tributary/common/paths'
+import type { GatedOwner } from './fetch/fetch-gate.ts'
+import type { FeedTarget, PartitionFeed } from './fetch/log-feed.ts'
 import type { QuarantineBudget } from './fetch/quarantine-budget.ts'
 import { PartitionProgress } from './fetch/partition-progress.ts'
 import { checkRecord } from './fetch/record-check.ts'
@@ -28,12 +30,6 @@ export type GapPolicy = 'halt' | 'skip'
 
 /** Why nothing is fetched: each is set and lifted by itself. */
 export type HoldReason = 'memory' | 'disk' | 'wal' | 'check' | 'closing' | 'halted'
-
-/** The reader's side of one partition. */
-export interface PartitionFeed {
-  resume(fromOffset: bigint): void
-  pause(): void
-}
 
 export interface PartitionOwnerOptions {
   readonly id: PartitionId
@@ -55,15 +51,14 @@ export interface PartitionOwnerOptions {
   readonly onCommitted: (range: FlushedRange) => void
   /** Nothing more is committed by this owner: close it. `fenced` is another writer's commit. */
   readonly onFailed: (error: unknown) => void
-  /** Nothing more is fetched until a person acts; what was fetched is committed. */
-  readonly onHalted: (reason: string) => void
+  readonly onClosed?: (owner: PartitionOwner) => void
 }
 
 /** Above the log's end: a leader that has just changed may not know better for a moment. */
 const ABOVE_END_RETRIES_MAX = 5
 const ABOVE_END_RETRY_MS = 2000
 
-export class PartitionOwner {
+export class PartitionOwner implements FeedTarget, GatedOwner {
   readonly #options: PartitionOwnerOptions
   readonly #partition: Partition
   readonly #cache: WalCache
@@ -75,6 +70,7 @@ export class PartitionOwner {
   #next: bigint
   #aboveEndRetries = 0
   #haltReason: string | undefined
+  #closing: Promise<void> | undefined
 
   private constructor(options: PartitionOwnerOptions, partition: Partition, cache: WalCache) {
     this.#options = options
@@ -99,15 +95,16 @@ export class PartitionOwner {
   }
 
   /**
-   * Opens the partition and begins to fetch. Its commits carry the epoch, which must be above every
-   * epoch of the chain.
+   * Opens the partition and begins to fetch. Its commits carry the epoch, which must be above those of
+   * all other writers in the chain.
    * @throws AppError fenced where it is not; store_unavailable, chain_broken, commit_damaged
    */
   static async open(options: PartitionOwnerOptions): Promise<PartitionOwner> {
     const { id, shared, epoch } = options
     const { store, clock } = shared
     const chain = await CommitChain.open(store, id, { clock })
-    if (chain.lastEpoch > epoch()) {
+    const isOwn = chain.lastWriter === options.writer
+    if (isOwn ? chain.lastEpoch > epoch() : chain.lastEpoch >= epoch()) {
       throw new AppError('fenced', 'a later owner has committed', {
         details: { epoch: epoch(), lastEpoch: chain.lastEpoch },
       })
@@ -139,7 +136,8 @@ export class PartitionOwner {
       await partition.close()
       throw error
     }
-    options.feed.resume(owner.#next)
+    options.feed.attach(owner)
+    owner.#resume()
     return owner
   }
 
@@ -238,6 +236,15 @@ export class PartitionOwner {
     }
   }
 
+  observe(bounds: OffsetBounds, askedUnixMs: number): void {
+    this.#progress.observed(bounds, askedUnixMs)
+  }
+
+  /** Nothing more is fetched until a person acts; what was fetched is committed. */
+  halt(reason: string): void {
+    this.#halt(reason)
+  }
+
   /** Stops fetching for a reason. */
   hold(reason: HoldReason): void {
     if (this.#holds.has(reason)) return
@@ -286,13 +293,20 @@ export class PartitionOwner {
     return clock.monotonicMs() - pausedMs
   }
 
-  /** Drops what is not committed; the WAL's files stay for the next open. */
-  async close(): Promise<void> {
+  /** Drops what is not committed; the WAL's files stay for the next open. Again: waits for the first. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     this.hold('closing')
+    this.#options.feed.detach()
     this.#ending.abort()
     await this.#intake.close()
     await this.#partition.close()
     await this.#cache.close()
+    this.#options.onClosed?.(this)
   }
 
   /** Unlinks the WAL's files of a closed owner: another process goes on with the partition. */
@@ -360,7 +374,6 @@ export class PartitionOwner {
     )
     this.#haltReason = reason
     this.hold('halted')
-    this.#options.onHalted(reason)
   }
 
   async #committed({ end, lastAppendUnixMs }: FlushedRange): Promise<void> {

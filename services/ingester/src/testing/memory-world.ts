@@ -4,7 +4,6 @@
  */
 import { createLogger } from '@tributary/common/logger'
 import { createRegistry } from '@tributary/common/metrics'
-import type { LogReader } from '@tributary/common/log/partition-log'
 import type { PartitionId } from '@tributary/common/paths'
 import { FaultFileSystem } from '@tributary/common/testing/fault-file-system'
 import { MemoryLogBroker } from '@tributary/common/testing/memory-log-broker'
@@ -18,6 +17,7 @@ import { MemoryPartitionLog } from '@tributary/common/testing/memory-partition-l
 import { ProcessClock } from '@tributary/common/testing/process-clock'
 import { SeededRandom } from '@tributary/common/testing/seeded-random'
 import { VirtualClock } from '@tributary/common/testing/virtual-clock'
+import { LogFeed } from '../fetch/log-feed.ts'
 import { QuarantineBudget } from '../fetch/quarantine-budget.ts'
 import { SlabPool } from '../memtable/slab-pool.ts'
 import { IngesterMetrics } from '../metrics.ts'
@@ -33,7 +33,7 @@ export const MEMORY_SETTINGS: PartitionSettings = {
   retryWindowMs: 600_000,
   retryWindowEntriesMax: 10_000,
 }
-const FLUSH_SETTINGS = {
+export const FLUSH_SETTINGS = {
   rowGroupRowsMax: 1000,
   rowGroupBytesMax: 1_000_000,
   fileRowsMax: 1_000_000,
@@ -84,7 +84,7 @@ export class MemoryWorld {
 
 /** What a test may set about one owner. */
 export type OwnerOverrides = Partial<
-  Pick<PartitionOwnerOptions, 'gapPolicy' | 'budget' | 'hasRoom' | 'onFailed' | 'onHalted'>
+  Pick<PartitionOwnerOptions, 'gapPolicy' | 'budget' | 'hasRoom' | 'onFailed'>
 >
 
 export class MemoryProcess {
@@ -96,7 +96,7 @@ export class MemoryProcess {
   readonly shared: SharedParts
   readonly owners = new Map<number, PartitionOwner>()
   readonly failures: unknown[] = []
-  #reader: Promise<LogReader> | undefined
+  #feed: Promise<LogFeed> | undefined
 
   constructor(world: MemoryWorld, name: string, disk: FaultFileSystem) {
     this.world = world
@@ -109,12 +109,13 @@ export class MemoryProcess {
 
   /** Opens a partition, whoever else may own it. */
   async own(partition: number, epoch: number, more: OwnerOverrides = {}): Promise<PartitionOwner> {
-    this.#reader ??= this.log.openReader({
-      records: (of, records) => this.owners.get(of)?.take(records),
-      outOfRange: (of, wanted, bounds) => this.owners.get(of)?.outOfRange(wanted, bounds),
-      trouble: () => undefined,
+    this.#feed ??= LogFeed.open({
+      log: this.log,
+      clock: this.clock,
+      logger,
+      onTrouble: () => undefined,
     })
-    const reader = await this.#reader
+    const feed = await this.#feed
     const { random } = this.world
     const owner = await PartitionOwner.open({
       id: this.world.idOf(partition),
@@ -122,10 +123,7 @@ export class MemoryProcess {
       epoch: () => epoch,
       shared: this.shared,
       log: this.log,
-      feed: {
-        resume: (fromOffset) => reader.resume(partition, fromOffset),
-        pause: () => reader.pause(partition),
-      },
+      feed: feed.of(partition),
       wal: {
         directory: `/data/wal/${partition}`,
         randomBytes: (count) => random.bytes(count),
@@ -137,7 +135,6 @@ export class MemoryProcess {
       onBytes: () => undefined,
       onCommitted: () => undefined,
       onFailed: (error) => this.failures.push(error),
-      onHalted: () => undefined,
       ...more,
     })
     this.owners.set(partition, owner)

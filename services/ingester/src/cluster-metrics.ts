@@ -1,0 +1,173 @@
+/** What an ingester of a cluster shows beside its rows and files: leases, lag, and what stops fetching. */
+import {
+  Counter,
+  DURATION_BUCKETS_SECONDS,
+  Gauge,
+  Histogram,
+  type Registry,
+} from '@tributary/common/metrics'
+
+/** One partition that this process holds the lease of. */
+export interface PartitionFigures {
+  readonly partition: number
+  readonly state: string
+  readonly lagOffsets: number
+  readonly lagSeconds: number
+  /** Unix milliseconds; 0 while nothing is known. */
+  readonly validThroughUnixMs: number
+  readonly holds: ReadonlySet<string>
+}
+
+/** What is read when metrics are asked for. */
+export interface ClusterState {
+  readonly partitions: () => readonly PartitionFigures[]
+  /** Age of the oldest row that is not committed, 0 without any. */
+  readonly oldestUnflushedSeconds: () => number
+  /** Since the last answer of the store of leases. */
+  readonly sinceBeatSeconds: () => number
+}
+
+export type LeaseEvent = 'acquired' | 'lost' | 'handed_over' | 'reopened'
+
+/** More partitions than this on one process are not labelled one by one. */
+const LABELLED_MAX = 256
+
+export class ClusterMetrics {
+  readonly #leases: Counter<'event'>
+  readonly #fenced: Counter
+  readonly #beats: Counter<'answered'>
+  readonly #fetchTrouble: Counter
+  readonly #pauseSeconds: Histogram
+
+  constructor(registry: Registry, state: ClusterState) {
+    const registers = [registry]
+    this.#leases = new Counter({
+      name: 'tributary_ingester_lease_events_total',
+      help: 'Leases acquired, lost to another owner, handed over in order; partitions opened again after a failure',
+      labelNames: ['event'],
+      registers,
+    })
+    this.#fenced = new Counter({
+      name: 'tributary_ingester_fenced_commits_total',
+      help: 'Commits that another writer had made before: two owners, of which one stepped back',
+      registers,
+    })
+    this.#beats = new Counter({
+      name: 'tributary_ingester_beats_total',
+      help: 'Heartbeats by whether they were answered',
+      labelNames: ['answered'],
+      registers,
+    })
+    this.#fetchTrouble = new Counter({
+      name: 'tributary_ingester_fetch_trouble_total',
+      help: 'Fetches and questions to the log that failed; the reader goes on by itself',
+      registers,
+    })
+    this.#pauseSeconds = new Histogram({
+      name: 'tributary_ingester_hand_over_pause_seconds',
+      help: 'How long a partition was not fetched while it was handed over',
+      buckets: DURATION_BUCKETS_SECONDS,
+      registers,
+    })
+    registerState(registry, state)
+  }
+
+  lease(event: LeaseEvent): void {
+    this.#leases.inc({ event })
+  }
+
+  fenced(): void {
+    this.#fenced.inc()
+  }
+
+  beat(isAnswered: boolean): void {
+    this.#beats.inc({ answered: String(isAnswered) })
+  }
+
+  fetchTrouble(): void {
+    this.#fetchTrouble.inc()
+  }
+
+  handedOver(pauseSeconds: number): void {
+    this.lease('handed_over')
+    this.#pauseSeconds.observe(pauseSeconds)
+  }
+}
+
+function registerState(registry: Registry, state: ClusterState): void {
+  const registers = [registry]
+  const figures: readonly [string, string, (each: PartitionFigures) => number][] = [
+    ['lag_offsets', 'Records in the log that are not committed', (each) => each.lagOffsets],
+    ['lag_seconds', 'Since when the oldest of them waits', (each) => each.lagSeconds],
+    [
+      'valid_through_seconds',
+      'Unix time through which all that arrived is visible',
+      (each) => each.validThroughUnixMs / 1000,
+    ],
+  ]
+  for (const [name, help, read] of figures) {
+    new Gauge({
+      name: `tributary_ingester_${name}`,
+      help: `${help}, by owned partition`,
+      labelNames: ['partition'],
+      registers,
+      collect() {
+        this.reset()
+        for (const each of state.partitions().slice(0, LABELLED_MAX)) {
+          this.set({ partition: each.partition }, read(each))
+        }
+      },
+    })
+  }
+  registerCount(
+    registry,
+    'partitions',
+    'state',
+    'Partitions that this process holds, by what it does',
+    () => state.partitions().map((each) => each.state),
+  )
+  registerCount(
+    registry,
+    'held_partitions',
+    'reason',
+    'Partitions that are not fetched, by reason',
+    () => state.partitions().flatMap(({ holds }) => [...holds]),
+  )
+  const gauge = (name: string, help: string, read: () => number): void => {
+    new Gauge({
+      name: `tributary_ingester_${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(read())
+      },
+    })
+  }
+  const { oldestUnflushedSeconds, sinceBeatSeconds } = state
+  gauge(
+    'oldest_unflushed_seconds',
+    'Age of the oldest row that is not committed',
+    oldestUnflushedSeconds,
+  )
+  gauge('since_beat_seconds', 'Since the last answered heartbeat', sinceBeatSeconds)
+}
+
+/** How many partitions are what, by one label. */
+function registerCount(
+  registry: Registry,
+  name: string,
+  label: string,
+  help: string,
+  read: () => readonly string[],
+): void {
+  new Gauge({
+    name: `tributary_ingester_${name}`,
+    help,
+    labelNames: [label],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const value of read()) this.inc({ [label]: value })
+    },
+  })
+}

@@ -1,0 +1,291 @@
+/**
+ * An ingester of a cluster: owns partitions of the log by lease and turns their records into files and
+ * commits. Everything that has time, chance or the outside world in it is a constructor argument, so
+ * that several run in one process under a seed.
+ */
+import { join } from 'node:path'
+import { IndexKeeper } from '@tributary/common/catalogue/index-keeper'
+import type { FileIndex } from '@tributary/common/catalogue/file-index'
+import type { Clock } from '@tributary/common/clock'
+import type { FileSystem } from '@tributary/common/file-system'
+import type { PartitionLog } from '@tributary/common/log/partition-log'
+import type { Logger } from '@tributary/common/logger'
+import type { ClusterMetadata } from '@tributary/common/metadata/cluster-metadata'
+import type { Registry } from '@tributary/common/metrics'
+import type { ObjectStore } from '@tributary/common/object-store/object-store'
+import { logTag, type PartitionId } from '@tributary/common/paths'
+import { FetchGate } from './fetch/fetch-gate.ts'
+import { LogFeed } from './fetch/log-feed.ts'
+import { QuarantineBudget } from './fetch/quarantine-budget.ts'
+import type { TableEncoder } from './flush/table-encoder.ts'
+import type { FlushSettings } from './flush/table-writer.ts'
+import { SlabPool } from './memtable/slab-pool.ts'
+import { ClusterMetrics, type PartitionFigures } from './cluster-metrics.ts'
+import { IngesterMetrics } from './metrics.ts'
+import { Ownership } from './ownership/ownership.ts'
+import { PartitionSlot, type OwnerEvents } from './ownership/partition-slot.ts'
+import { PartitionOwner, type GapPolicy } from './partition-owner.ts'
+import type { PartitionSettings, SharedParts } from './shared-parts.ts'
+
+/** The outside world of an ingester. */
+export interface IngesterParts {
+  readonly log: PartitionLog
+  readonly metadata: ClusterMetadata
+  readonly store: ObjectStore
+  readonly encoder: TableEncoder
+  readonly fs: FileSystem
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly registry: Registry
+  /** Ids of members, requests and files. */
+  readonly randomBytes: (count: number) => Uint8Array
+  /** Files by tenant, signal and hour; undefined: readers take the chains. */
+  readonly index?: FileIndex
+}
+
+export interface IngesterSettings {
+  /** The pod or host: stays over restarts. */
+  readonly name: string
+  /** Where others reach its gRPC services, host:port. */
+  readonly address: string
+  /** Holds `wal/`. */
+  readonly directory: string
+  readonly memtableBytesMax: number
+  readonly walBytesMax: number
+  readonly walSegmentBytesMax: number
+  readonly beatIntervalMs: number
+  readonly memberTimeToLiveMs: number
+  readonly handOverTimeoutMs: number
+  readonly gapPolicy: GapPolicy
+  readonly quarantinePerHourMax: number
+  readonly partition: PartitionSettings
+  readonly flush: FlushSettings
+}
+
+/** 1 MiB: each partition has an open one, and four envelopes of the usual size fit. */
+const SLAB_BYTES = 1024 * 1024
+
+export class Ingester {
+  /** Unique to this start: its commits carry it. */
+  readonly member: string
+  readonly #parts: IngesterParts
+  readonly #settings: IngesterSettings
+  readonly #shared: SharedParts
+  readonly #metrics: ClusterMetrics
+  readonly #gate: FetchGate
+  readonly #keeper: IndexKeeper | undefined
+  readonly #ownership: Ownership
+  /** Of partitions that were opened here: they outlive an owner that failed. */
+  readonly #budgets = new Map<number, QuarantineBudget>()
+  #feed: LogFeed | undefined
+
+  private constructor(parts: IngesterParts, settings: IngesterSettings) {
+    this.#parts = parts
+    this.#settings = settings
+    this.member = `${settings.name}.${Buffer.from(parts.randomBytes(8)).toString('hex')}`
+    this.#metrics = this.#makeMetrics()
+    this.#shared = this.#makeShared()
+    const { memtableBytesMax: memoryBytesMax, walBytesMax } = settings
+    this.#gate = new FetchGate({ memoryBytesMax, walBytesMax })
+    const { index, store, clock, logger, registry } = parts
+    if (index !== undefined) {
+      const random = (): number => parts.randomBytes(1)[0]! / 256
+      this.#keeper = new IndexKeeper({ index, store, clock, random, logger, registry })
+    }
+    this.#ownership = this.#makeOwnership()
+  }
+
+  /**
+   * Begins to read and to own.
+   * @throws AppError log_unavailable, log_unfit where the log can not be read
+   */
+  static async start(parts: IngesterParts, settings: IngesterSettings): Promise<Ingester> {
+    const ingester = new Ingester(parts, settings)
+    const { log, clock, logger } = parts
+    ingester.#feed = await LogFeed.open({
+      log,
+      clock,
+      logger,
+      onTrouble: () => {
+        ingester.#metrics.fetchTrouble()
+      },
+    })
+    ingester.#ownership.start()
+    return ingester
+  }
+
+  get slots(): readonly PartitionSlot[] {
+    return this.#ownership.slots
+  }
+
+  get isDraining(): boolean {
+    return this.#ownership.isDraining
+  }
+
+  /** Whether it takes part: it was heard by the store of leases once, the log is readable. */
+  get isReady(): boolean {
+    return (
+      this.#ownership.answeredMs !== undefined &&
+      this.#feed?.isFit === true &&
+      !this.isDraining &&
+      this.slots.every(({ haltReason, owner }) => {
+        return haltReason === undefined && owner?.holds.has('wal') !== true
+      })
+    )
+  }
+
+  /** Commits everything that was fetched before the call. @throws AppError not_ready, store_unavailable */
+  async flush(): Promise<void> {
+    await Promise.all(this.#owners().map((owner) => owner.flush()))
+  }
+
+  /** Gives every partition away and takes none from now on. */
+  drain(): Promise<void> {
+    return this.#ownership.drain()
+  }
+
+  /** Drains, leaves the cluster, closes what it opened; the parts stay the caller's. */
+  async stop(): Promise<void> {
+    await this.#ownership.stop()
+    await this.#feed?.close()
+    await this.#keeper?.close()
+  }
+
+  #makeMetrics(): ClusterMetrics {
+    const { registry, clock } = this.#parts
+    const sinceSeconds = (sinceMs: number | undefined): number =>
+      sinceMs === undefined ? 0 : (clock.monotonicMs() - sinceMs) / 1000
+    return new ClusterMetrics(registry, {
+      partitions: () => this.#figures(),
+      oldestUnflushedSeconds: () =>
+        Math.max(0, ...this.#owners().map(({ oldestMs }) => sinceSeconds(oldestMs))),
+      sinceBeatSeconds: () => sinceSeconds(this.#ownership.answeredMs),
+    })
+  }
+
+  #makeShared(): SharedParts {
+    const { store, encoder, fs, clock, logger, registry } = this.#parts
+    const { memtableBytesMax, partition, flush } = this.#settings
+    const sum = (read: (owner: PartitionOwner) => number): number =>
+      this.#owners().reduce((total, owner) => total + read(owner), 0)
+    const metrics = new IngesterMetrics(registry, {
+      unflushedRows: () => sum(({ unflushedRows }) => unflushedRows),
+      unflushedBytes: () => this.#gate.memoryBytes,
+      logBytes: () => this.#gate.walBytes,
+      forgottenHashes: () => sum(({ forgottenHashes }) => forgottenHashes),
+    })
+    return {
+      store,
+      encoder,
+      slabs: new SlabPool(SLAB_BYTES, Math.ceil(memtableBytesMax / SLAB_BYTES / 2)),
+      fs,
+      clock,
+      logger,
+      metrics,
+      observe: metrics.stage.bind(metrics),
+      settings: partition,
+      flushSettings: flush,
+    }
+  }
+
+  #makeOwnership(): Ownership {
+    const { metadata, clock, logger, log } = this.#parts
+    const { name, address, beatIntervalMs, memberTimeToLiveMs } = this.#settings
+    return new Ownership({
+      member: this.member,
+      name,
+      address,
+      metadata,
+      clock,
+      logger,
+      beatIntervalMs,
+      timeToLiveMs: memberTimeToLiveMs,
+      partitionCount: () => log.partitionCount,
+      newSlot: (partition) => this.#newSlot(partition),
+      status: () => '{}',
+      onBeat: (isAnswered) => {
+        this.#metrics.beat(isAnswered)
+      },
+    })
+  }
+
+  #newSlot(partition: number): PartitionSlot {
+    const { metadata, clock, logger, randomBytes } = this.#parts
+    const metrics = this.#metrics
+    return new PartitionSlot({
+      partition,
+      member: this.member,
+      metadata,
+      clock,
+      logger,
+      newRequestId: () => Buffer.from(randomBytes(12)).toString('hex'),
+      openOwner: (events) => this.#openOwner(partition, events),
+      handOverTimeoutMs: this.#settings.handOverTimeoutMs,
+      events: {
+        acquired: () => metrics.lease('acquired'),
+        lost: () => metrics.lease('lost'),
+        fenced: () => metrics.fenced(),
+        reopened: () => metrics.lease('reopened'),
+        handedOver: (pauseMs) => metrics.handedOver(pauseMs / 1000),
+      },
+    })
+  }
+
+  async #openOwner(partition: number, events: OwnerEvents): Promise<PartitionOwner> {
+    const { log, clock, randomBytes } = this.#parts
+    const { directory, walSegmentBytesMax, gapPolicy, quarantinePerHourMax } = this.#settings
+    const id: PartitionId = { logId: log.logId, topic: log.topic, partition }
+    const budget = this.#budgets.get(partition) ?? new QuarantineBudget(clock, quarantinePerHourMax)
+    this.#budgets.set(partition, budget)
+    const owner = await PartitionOwner.open({
+      id,
+      writer: this.member,
+      epoch: events.epoch,
+      shared: this.#shared,
+      log,
+      feed: this.#feed!.of(partition),
+      wal: {
+        directory: join(directory, 'wal', logTag(id), String(partition)),
+        randomBytes,
+        segmentBytesMax: walSegmentBytesMax,
+      },
+      gapPolicy,
+      budget,
+      hasRoom: () => this.#gate.hasRoom,
+      onBytes: () => {
+        this.#gate.changed()
+      },
+      onCommitted: ({ records }) => {
+        for (const record of records) this.#keeper?.committed(record)
+      },
+      onFailed: events.onFailed,
+      onClosed: (closed) => {
+        this.#gate.remove(closed)
+        this.#keeper?.closed(id)
+      },
+    })
+    this.#gate.add(owner)
+    this.#keeper?.opened(id)
+    return owner
+  }
+
+  #owners(): PartitionOwner[] {
+    return this.slots.flatMap(({ owner }) => owner ?? [])
+  }
+
+  #figures(): PartitionFigures[] {
+    const nowMs = this.#parts.clock.nowUnixMs()
+    return this.slots.flatMap(({ state, owner, haltReason }, partition) => {
+      if (state === 'idle') return []
+      const lag = owner?.progress.lag(nowMs)
+      return {
+        partition,
+        state: haltReason === undefined ? state : 'halted',
+        lagOffsets: lag?.offsets ?? 0,
+        lagSeconds: lag?.seconds ?? 0,
+        validThroughUnixMs: owner?.progress.validThroughUnixMs ?? 0,
+        holds: owner?.holds ?? new Set<string>(),
+      }
+    })
+  }
+}
