@@ -109,6 +109,7 @@ class ChaosRun {
 
   /** Parameters follow from seed and round alone. */
   async #round(scene: Scene, deck: FaultDeck, round: number): Promise<void> {
+    const startMs = performance.now()
     const random = new SeededRandom(this.#options.seed * 7919 + round)
     const faults = deck.draw(random.chance(0.6) ? 1 : 2 + random.below(CONCURRENT_MAX - 1))
     const lines = await Promise.all(
@@ -124,7 +125,8 @@ class ChaosRun {
         `L1 after ${faults.map(({ name }) => name).join(' + ')}: ${String(error)}`,
       )
     }
-    this.#options.report(`${String(round)}. ${lines.join(' | ')}`)
+    const seconds = Math.round((performance.now() - startMs) / 1000)
+    this.#options.report(`${String(round)}. (${String(seconds)} s) ${lines.join(' | ')}`)
   }
 
   async #inflict(fault: Fault, scene: Scene, seed: number): Promise<string> {

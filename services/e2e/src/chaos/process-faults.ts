@@ -12,7 +12,7 @@ import { hold } from './fault.ts'
 const ROLES: readonly ProcessRole[] = ['router', 'ingester', 'standalone']
 /** Longer than a member may be silent, and then some: another has taken over. */
 const TAKEOVER_MS = 8000
-/** A crash point that is not passed within this time is given up. */
+/** A crash point that is not passed so long after the start is given up. */
 const POINT_WAIT_MS = 20_000
 const POLL_MS = 20
 const KILLS_WHILE_STARTING = 4
@@ -98,11 +98,13 @@ function crash(role: ProcessRole, point: CrashPoint, disk: Disk): Fault {
       const isDead = (): boolean =>
         victim.ends.slice(endsBefore).some((end) => end.failpoints === failpoints)
       // what the start after the crash is like is told while the armed one runs
-      for (const until = performance.now() + POINT_WAIT_MS; performance.now() < until;) {
-        if (victim.isReady || isDead()) victim.plan(planFor(disk))
-        if (isDead()) break
+      const endsAt = (): number => performance.now() + POINT_WAIT_MS
+      for (let until = endsAt(); performance.now() < until && !isDead();) {
+        if (!victim.isReady && victim.ends.length === endsBefore + 1) until = endsAt()
+        if (victim.isReady) victim.plan(planFor(disk))
         await sleep(POLL_MS)
       }
+      if (isDead()) victim.plan(planFor(disk))
       const wasReached = isDead()
       if (!wasReached) await victim.kill()
       await victim.untilReady()
