@@ -146,7 +146,7 @@ class ChaosRun {
     try {
       await this.#load.drain(DRAIN_TIMEOUT_MS)
       await this.#cluster.parts.storeFaults.settled()
-      await this.#cluster.drain(DRAIN_TIMEOUT_MS)
+      await this.#cluster.drain(store, DRAIN_TIMEOUT_MS)
     } catch (error) {
       this.#report.problem(`L1 drain: ${String(error)}`)
       return

@@ -5,11 +5,11 @@
 import { CommitChain } from '@tributary/common/commit/commit-chain'
 import type { CommitRecord } from '@tributary/common/commit/commit-record'
 import type { ObjectStore } from '@tributary/common/object-store/object-store'
-import { COMMITS_PREFIX, parseCommitKey, type PartitionId } from '@tributary/common/paths'
 import { runPython } from '@tributary/common/testing/python'
 import { SeededRandom } from '@tributary/common/testing/seeded-random'
 import { verifyStore } from '@tributary/common/verify/verify'
 
+import { listChains } from '../cluster/chain-ends.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { CopiedFile, StoreCopy } from '../oracle/store-copy.ts'
 import { judge, type Judgement } from '../oracle/judgement.ts'
@@ -56,13 +56,9 @@ async function checkChains(
   store: ObjectStore,
   problems: string[],
 ): Promise<{ commits: number; epochMax: number }> {
-  const ids = new Map<string, PartitionId>()
-  for await (const { key } of store.list(COMMITS_PREFIX)) {
-    const id = parseCommitKey(key)
-    if (id !== undefined) ids.set(`${id.logId}/${id.topic}/${String(id.partition)}`, id)
-  }
   let [commits, epochMax] = [0, 0]
-  for (const [name, id] of ids) {
+  for (const id of await listChains(store)) {
+    const name = `${id.topic}/${String(id.partition)}`
     const chain = await CommitChain.open(store, id)
     let last: CommitRecord | undefined
     for await (const record of chain.records()) {

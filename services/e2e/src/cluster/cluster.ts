@@ -8,10 +8,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
+import type { ObjectStore } from '@tributary/common/object-store/object-store'
 import { freePort } from '@tributary/common/testing/free-port'
 
 import type { ProcessEnd, ProcessRole } from './cluster-process.ts'
-import { ClusterParts } from './cluster-parts.ts'
+import { uncommittedPartitions } from './chain-ends.ts'
+import { ClusterParts, TOPIC } from './cluster-parts.ts'
 import { ClusterProcess } from './cluster-process.ts'
 import { LineBoard } from './line-board.ts'
 import { standaloneFlags } from './role-flags.ts'
@@ -34,6 +36,7 @@ export interface Entrance {
 }
 
 const READY_POLL_MS = 50
+const DRAIN_POLL_MS = 300
 
 export class Cluster {
   readonly folder: string
@@ -100,12 +103,16 @@ export class Cluster {
   }
 
   /** All that was acknowledged is in committed files. @throws Error after `timeoutMs` */
-  async drain(timeoutMs: number): Promise<void> {
-    const signal = AbortSignal.timeout(timeoutMs)
-    for (const { current } of this.ofRole('standalone')) {
-      if (current === undefined) throw new Error('the process to drain is not running')
-      const answer = await fetch(`${current.adminUrl}/flush`, { method: 'POST', signal })
-      if (!answer.ok) throw new Error(`flush: ${String(answer.status)} ${await answer.text()}`)
+  async drain(store: ObjectStore, timeoutMs: number): Promise<void> {
+    const deadlineMs = performance.now() + timeoutMs
+    await Promise.all(this.processes.map((each) => flush(each, timeoutMs)))
+    const { kafka } = this.parts
+    if (kafka === undefined) return
+    for (;;) {
+      const behind = await uncommittedPartitions(store, kafka, TOPIC)
+      if (behind.length === 0) return
+      if (performance.now() > deadlineMs) throw new Error(behind.join('; '))
+      await sleep(DRAIN_POLL_MS)
     }
   }
 
@@ -148,6 +155,16 @@ export class Cluster {
     }
     this.processes.push(new ClusterProcess(options, (end) => this.#options.onEnd?.(end)))
   }
+}
+
+/** Asks a process that writes files to write what it has. */
+async function flush({ role, name, current }: ClusterProcess, timeoutMs: number): Promise<void> {
+  if (role === 'router') return
+  if (current === undefined) throw new Error(`${name} is not running`)
+  const signal = AbortSignal.timeout(timeoutMs)
+  const answer = await fetch(`${current.adminUrl}/flush`, { method: 'POST', signal })
+  const text = await answer.text()
+  if (!answer.ok) throw new Error(`${name} does not flush: ${String(answer.status)} ${text}`)
 }
 
 async function isServing({ current }: ClusterProcess): Promise<boolean> {
