@@ -23,6 +23,7 @@ export interface ColumnValues {
 
 const NO_BYTES = new Uint8Array(0)
 const ONE_OFFSET = new Int32Array(1)
+const NO_IDS = new Int8Array(0)
 
 /** Reads the record batch whose table stands at `table`. */
 export function readColumns(
@@ -39,8 +40,10 @@ export function readColumns(
   }
   const columns = plan.columns.map((column) => {
     if (column.indexBytes === 0) return readPlainColumn(cursor, column)
-    const dictionary = dictionaries.get(column.dictionaryId)
-    return readDictionaryColumn(cursor, column, dictionary ?? emptyValues())
+    const dictionary = dictionaries.get(column.dictionaryId) ?? emptyValues()
+    return column.layout === 'id_list'
+      ? readIdList(cursor, column, dictionary)
+      : readDictionaryColumn(cursor, column, dictionary)
   })
   cursor.end()
   return { rowCount, columns }
@@ -49,8 +52,11 @@ export function readColumns(
 /** The columns of a stream without a record batch. */
 export function emptyColumns(plan: SchemaPlan): ColumnView[] {
   return plan.columns.map(({ name, type, layout }) => {
-    const offsets = layout === 'bytes' || layout === 'list' ? ONE_OFFSET : undefined
-    return columnView(name, type, 0, undefined, undefined, 0, NO_BYTES, offsets)
+    const offsets = layout === 'fixed' || layout === 'bool' ? undefined : ONE_OFFSET
+    const isIdList = layout === 'id_list'
+    const indices = isIdList ? NO_IDS : undefined
+    const lists = isIdList ? ONE_OFFSET : undefined
+    return columnView(name, type, 0, undefined, indices, 0, NO_BYTES, offsets, lists)
   })
 }
 
@@ -93,6 +99,7 @@ function readValues(cursor: BufferCursor, column: ColumnPlan, rowCount: number):
     case 'bytes':
       return readBytes(cursor, rowCount)
     case 'list':
+    case 'id_list':
       return readList(cursor, rowCount, column.widthBytes)
   }
 }
@@ -145,6 +152,28 @@ function readDictionaryColumn(
   return columnView(name, type, nullCount, validity, indices, length, values, offsets)
 }
 
+/** A list of dictionary ids per row; an id list has a dictionary by its schema. */
+function readIdList(
+  cursor: BufferCursor,
+  column: ColumnPlan,
+  dictionary: ColumnValues,
+): ColumnView {
+  const { name, type, indexBytes } = column
+  const rowCount = cursor.rowCount
+  cursor.node(rowCount)
+  const nullCount = cursor.nullCount
+  const validity = cursor.validity()
+  const lists = readOffsets(cursor, rowCount)
+  const itemCount = lists[rowCount]!
+  cursor.node(undefined)
+  if (cursor.nodeLength < itemCount) throw envelopeDamage('a list ends outside its items')
+  if (cursor.validity() !== undefined) throw envelopeDamage('a null in a list')
+  const indices = indexArray(cursor.buffer(itemCount * indexBytes), indexBytes, itemCount)
+  const { length, values, offsets } = dictionary
+  if (!idsInRange(indices, length)) throw envelopeDamage('a dictionary id out of range', { name })
+  return columnView(name, type, nullCount, validity, indices, length, values, offsets, lists)
+}
+
 function indexArray(bytes: Uint8Array, indexBytes: number, rowCount: number): DictionaryIndices {
   if (indexBytes === 1) return new Int8Array(bytes.buffer, bytes.byteOffset, rowCount)
   if (indexBytes === 2) return new Int16Array(bytes.buffer, bytes.byteOffset, rowCount)
@@ -183,8 +212,9 @@ function columnView(
   length: number,
   values: Uint8Array,
   offsets: Int32Array | undefined,
+  lists: Int32Array | undefined = undefined,
 ): ColumnView {
-  return { name, type, nullCount, validity, indices, length, values, offsets }
+  return { name, type, nullCount, validity, indices, length, values, offsets, lists }
 }
 
 /** Hands out the nodes and buffers of a record batch one after the other. */

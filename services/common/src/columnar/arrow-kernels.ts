@@ -125,3 +125,19 @@ export function spreadOffsets(
   const end = offsets[count]!
   for (; row <= rowCount; row++) out[at + row] = end
 }
+
+/** Bounds of every row's items from the rows of the items, which never fall. */
+export function boundsOfRows(
+  rows: Int32Array,
+  count: number,
+  rowCount: number,
+  out: Int32Array,
+  at: number,
+): void {
+  let row = 0
+  for (let index = 0; index < count; index++) {
+    const itemRow = rows[index]!
+    for (; row <= itemRow; row++) out[at + row] = index
+  }
+  for (; row <= rowCount; row++) out[at + row] = count
+}

@@ -27,12 +27,12 @@ export interface ColumnPlan {
   readonly layout: ColumnLayout
   /** Bytes of a value, of a child value in lists, 0 for bool, utf8 and binary. */
   readonly widthBytes: number
-  /** Bytes of a dictionary id, 0 for a plain column. */
+  /** Bytes of a dictionary id, of an item's in an id list; 0 for a plain column. */
   readonly indexBytes: 0 | 1 | 2 | 4
   readonly dictionaryId: number
 }
 
-export type ColumnLayout = 'fixed' | 'bool' | 'bytes' | 'list'
+export type ColumnLayout = 'fixed' | 'bool' | 'bytes' | 'list' | 'id_list'
 
 export interface SchemaPlan {
   readonly columns: readonly ColumnPlan[]
@@ -81,21 +81,31 @@ function readSchema({ reader, table }: { reader: FlatbufferReader; table: number
     indexByName.set(column.name, index)
     columns.push(column)
     if (column.indexBytes === 0) continue
+    const type = VALUE_TYPES[column.type] ?? column.type
     const known = dictionaryTypes.get(column.dictionaryId)
-    if (known !== undefined && known !== column.type) {
+    if (known !== undefined && known !== type) {
       throw envelopeDamage('a dictionary has two types', { name: column.name })
     }
-    dictionaryTypes.set(column.dictionaryId, column.type)
+    dictionaryTypes.set(column.dictionaryId, type)
   }
   return { columns, indexByName, dictionaryTypes }
+}
+
+/** What the dictionary of an id list holds. */
+const VALUE_TYPES: Partial<Record<ColumnType, ColumnType>> = {
+  list_utf8: 'utf8',
+  list_binary: 'binary',
 }
 
 function readField(reader: FlatbufferReader, field: number): ColumnPlan {
   const name = reader.string(field, FieldSlot.name, COLUMN_NAME_BYTES_MAX)
   const { type, layout, widthBytes } = readType(reader, field, name)
-  const encoding = reader.table(field, FieldSlot.dictionary)
+  const encoding = reader.table(
+    layout === 'id_list' ? itemOf(reader, field, name) : field,
+    FieldSlot.dictionary,
+  )
   if (encoding === 0) return { name, type, layout, widthBytes, indexBytes: 0, dictionaryId: -1 }
-  if (layout !== 'bytes') {
+  if (layout !== 'bytes' && layout !== 'id_list') {
     throw envelopeDamage('only utf8 and binary columns have dictionaries', { name, type })
   }
   const kind = reader.int16(encoding, DictionaryEncodingSlot.kind, DICTIONARY_KIND_DENSE)
@@ -125,15 +135,23 @@ function readType(reader: FlatbufferReader, field: number, name: string): Planne
   if (planned !== undefined) return planned
   const typeType = reader.uint8(field, FieldSlot.typeType, 0)
   if (typeType !== ArrowType.list) throw envelopeDamage('unsupported type', { name, typeType })
-  const children = reader.vector(field, FieldSlot.children, 4)
-  if (reader.vectorLength(children) !== 1) throw envelopeDamage('a list without its item', { name })
-  const item = reader.tableAt(children)
+  const item = itemOf(reader, field, name)
   const itemType = readFlatType(reader, item)?.type
   if (reader.table(item, FieldSlot.dictionary) === 0) {
     if (itemType === 'float64') return { type: 'list_float64', layout: 'list', widthBytes: 8 }
     if (itemType === 'uint64') return { type: 'list_uint64', layout: 'list', widthBytes: 8 }
+  } else {
+    if (itemType === 'utf8') return { type: 'list_utf8', layout: 'id_list', widthBytes: 0 }
+    if (itemType === 'binary') return { type: 'list_binary', layout: 'id_list', widthBytes: 0 }
   }
   throw envelopeDamage('unsupported type of list items', { name, itemType })
+}
+
+/** The field of a list's items. */
+function itemOf(reader: FlatbufferReader, field: number, name: string): number {
+  const children = reader.vector(field, FieldSlot.children, 4)
+  if (reader.vectorLength(children) !== 1) throw envelopeDamage('a list without its item', { name })
+  return reader.tableAt(children)
 }
 
 /** The type of a field without children, undefined where it is none of ours. */

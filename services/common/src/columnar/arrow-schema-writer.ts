@@ -22,7 +22,10 @@ import { FlatbufferWriter } from './flatbuffer-writer.ts'
 export interface FieldPlan {
   readonly name: string
   readonly type: ColumnType
-  /** Bytes of a dictionary id; 0 for a plain column. Dictionary columns are numbered from 0. */
+  /**
+   * Bytes of a dictionary id, in lists of utf8 and binary of an item's; 0 for a plain column.
+   * Dictionaries are numbered from 0 in the order of their columns.
+   */
   readonly indexBytes: 0 | 1 | 2 | 4
 }
 
@@ -88,6 +91,15 @@ const TYPE_OF: Record<ColumnType, ArrowType> = {
   fixed8: ArrowType.fixedSizeBinary,
   list_float64: ArrowType.list,
   list_uint64: ArrowType.list,
+  list_utf8: ArrowType.list,
+  list_binary: ArrowType.list,
+}
+
+const ITEM_TYPES: Partial<Record<ColumnType, ColumnType>> = {
+  list_float64: 'float64',
+  list_uint64: 'uint64',
+  list_utf8: 'utf8',
+  list_binary: 'binary',
 }
 
 const FIELD_BYTES = 16
@@ -113,8 +125,8 @@ class SchemaLayout {
     this.#writeMessage()
     const vector = out.referenceVector(fields.length)
     const references = fields.map((field, index) => this.#writeField(field, vector + 4 * index))
-    this.#writeEncodings(fields, references)
     this.#writeListItems(fields, references)
+    this.#writeEncodings(fields, references)
     for (const [key, ats] of this.#typeReferences) this.#writeType(key, ats)
     for (const { at, name } of this.#nameReferences) {
       out.align(4)
@@ -141,7 +153,7 @@ class SchemaLayout {
 
   /** Writes a field and gives the place of its reference to its dictionary or children. */
   #writeField(field: FieldPlan, reference: number): number {
-    const isList = field.type === 'list_float64' || field.type === 'list_uint64'
+    const isList = ITEM_TYPES[field.type] !== undefined
     const hasReference = isList || field.indexBytes > 0
     const { listField, dictionaryField, plainField } = this.#vtables
     const vtable = isList ? listField : field.indexBytes > 0 ? dictionaryField : plainField
@@ -167,17 +179,23 @@ class SchemaLayout {
     })
   }
 
-  #writeListItems(fields: readonly FieldPlan[], references: readonly number[]): void {
-    fields.forEach(({ type }, index) => {
-      if (type !== 'list_float64' && type !== 'list_uint64') return
+  /** Writes the item of every list; the place of its reference to a dictionary replaces the list's. */
+  #writeListItems(fields: readonly FieldPlan[], references: number[]): void {
+    const { plainField, dictionaryField } = this.#vtables
+    fields.forEach(({ type, indexBytes }, index) => {
+      const itemType = ITEM_TYPES[type]
+      if (itemType === undefined) return
       this.#out.pointHere(references[index]!)
       const vector = this.#out.referenceVector(1)
-      const item = this.#out.table(this.#vtables.plainField, FIELD_BYTES)
-      const itemType = type === 'list_float64' ? 'float64' : 'uint64'
+      const item =
+        indexBytes === 0
+          ? this.#out.table(plainField, FIELD_BYTES)
+          : this.#out.table(dictionaryField, FIELD_WITH_REFERENCE_BYTES)
       this.#out.pointTo(vector, item)
       this.#nameReferences.push({ at: item + 4, name: 'item' })
       this.#referToType(itemType, item + 8)
-      this.#out.setUint8(item + 13, TYPE_OF[itemType])
+      this.#out.setUint8(item + (indexBytes === 0 ? 13 : 17), TYPE_OF[itemType])
+      references[index] = item + 12
     })
   }
 

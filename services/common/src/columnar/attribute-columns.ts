@@ -1,33 +1,43 @@
 /**
- * The attribute columns of a batch: one `AttributeKey` per distinct key, each with at most one
- * column per value type, made when a value of that type first comes. Keys and columns outlive a
- * batch (`reset`) so that the next one starts warm; a column belongs to the current batch when it
- * has values, and then stands in `columns` in order of first appearance.
+ * The attributes of a batch: one `AttributeKey` per distinct key, each with at most one column per
+ * value type, made when a value of that type first comes. Keys and columns outlive a batch (`reset`)
+ * so that the next one starts warm; a column belongs to the current batch when it has values, and
+ * then stands in `columns` in order of first appearance.
  *
- * A sparse column costs about a byte in every row, so columns are bounded by the bytes that came in
- * (`hasRoom`); what finds no column any more goes to `overflow` as the message that it was.
+ * A column costs about a byte in every row, values or not. So keys that few rows have (`isSparse`,
+ * learned from the batch before) get none: their values stand in `sparse`, and so do those for which
+ * the bytes that came in leave no room for another column (`hasRoom`).
  *
  * Keys are found by guessing: the n-th attribute of a record is nearly always the key that the
  * record before had there. `guesses` holds the keys of the record at hand up to the position
  * reached, so it doubles as the list of what a rejected record has touched.
  */
 import { LIMITS } from '../limits.ts'
-import { equalBytes, hashKey } from './byte-kernels.ts'
+import { equalBytes, hashBytes, hashKey } from './byte-kernels.ts'
 import { BytesColumn } from './bytes-column.ts'
 import { BoolColumn, Fixed64Column } from './fixed-columns.ts'
+import { SparseAttributes } from './sparse-attributes.ts'
 
 /** Keys kept from batch to batch; where more have come, all are dropped at the next reset. */
 const POOLED_KEYS_MAX = 4096
 /** The same for the memory that their columns reserve: 32 batches' worth. */
 const POOLED_BYTES_MAX = 8 * 1024 * 1024
 const TABLE_SLOTS_MIN = 64
+/** A batch of fewer rows says nothing about how often a key comes. */
+const LEARN_ROWS_MIN = 64
+/** A key becomes sparse where at most one row in so many has it, and gets columns again ... */
+const SPARSE_ROWS_PER_VALUE = 8
+/** ... where one in so many has: in between it stays what it was. */
+const DENSE_ROWS_PER_VALUE = 4
+/** Keys that were found lately, by a quick hash; a power of two. */
+const RECENT_SLOTS = 1024
 /**
  * What a column takes in every row of an Arrow batch, values or not: 8 bytes for numbers, 4 for an
  * offset, 1 or 2 for a dictionary id. The columns of a batch may take this much together ...
  */
-const ROW_WIDTH_FREE = 128
-/** ... and this much for every byte of OTLP in the mean row: so a batch stays near its OTLP. */
-const ROW_WIDTH_PER_BYTE = 2
+const ROW_WIDTH_FREE = 64
+/** ... and this much for every byte of OTLP in the mean row: an int under a key of one letter takes 11. */
+const ROW_WIDTH_PER_BYTE = 1
 
 export type AttributeColumn = BytesColumn | Fixed64Column | BoolColumn
 
@@ -38,6 +48,11 @@ export class AttributeKey {
   readonly view: DataView
   /** The last row with this key, to see a key that comes twice in one record. */
   lastRow = -1
+  /** Whether its values stand in `sparse`, as far as the last batch can tell. */
+  isSparse = false
+  /** Its entry among the keys of `sparse`, -1 where it has none, and its pairs there. */
+  sparseId = -1
+  sparseCount = 0
   string: BytesColumn | undefined = undefined
   int: Fixed64Column | undefined = undefined
   double: Fixed64Column | undefined = undefined
@@ -67,6 +82,19 @@ export class AttributeKey {
     this.any?.truncateRows(row)
   }
 
+  /** Values in the batch, whatever their type and form. */
+  valueCount(): number {
+    return (
+      this.sparseCount +
+      (this.string?.count ?? 0) +
+      (this.int?.count ?? 0) +
+      (this.double?.count ?? 0) +
+      (this.bool?.count ?? 0) +
+      (this.binary?.count ?? 0) +
+      (this.any?.count ?? 0)
+    )
+  }
+
   /** Bytes that the columns reserve, roughly: a fixed-width value takes 8. */
   capacityBytes(): number {
     const fixed = (this.int?.values.length ?? 0) + (this.double?.values.length ?? 0)
@@ -82,8 +110,8 @@ export class AttributeColumns {
   readonly columns: AttributeColumn[] = []
   /** Keys by position in the record before; entry n is never read before n - 1 was set. */
   readonly guesses: AttributeKey[] = []
-  /** Attributes without a column: per row the KeyValue fields of a `KeyValueList`. */
-  readonly overflow = new BytesColumn('attribute_overflow', 'binary', false)
+  /** Attributes without a column. */
+  readonly sparse = new SparseAttributes()
   /** OTLP bytes of the items so far, for `hasRoom`. */
   itemBytes = 0
   #rowWidth = 0
@@ -91,6 +119,7 @@ export class AttributeColumns {
   #keys: AttributeKey[] = []
   /** Position in #keys + 1 per slot, 0 where free. */
   #table = new Int32Array(TABLE_SLOTS_MIN)
+  #recent = new Array<AttributeKey | undefined>(RECENT_SLOTS)
 
   constructor(prefix: string) {
     this.#prefix = prefix
@@ -111,6 +140,15 @@ export class AttributeColumns {
   }
 
   find(view: DataView, start: number, end: number): AttributeKey | undefined {
+    const slot = hashBytes(view, start, end) & (RECENT_SLOTS - 1)
+    const recent = this.#recent[slot]
+    if (recent?.matches(view, start, end) === true) return recent
+    const found = this.#findSlowly(view, start, end)
+    if (found !== undefined) this.#recent[slot] = found
+    return found
+  }
+
+  #findSlowly(view: DataView, start: number, end: number): AttributeKey | undefined {
     const hash = hashKey(view, start, end)
     const mask = this.#table.length - 1
     let slot = hash & mask
@@ -123,44 +161,13 @@ export class AttributeColumns {
     }
   }
 
-  /** Whether a column that this batch does not have yet may come in at `row`. */
-  hasRoom(row: number): boolean {
+  /** Whether a column of `key` that this batch does not have yet may come in at `row`. */
+  hasRoom(key: AttributeKey, row: number): boolean {
+    if (key.isSparse) return false
     if (this.#rowWidth < ROW_WIDTH_FREE) return true
     if (this.columns.length >= LIMITS.attributeColumnsMax) return false
     const rowBytes = this.itemBytes / (row + 1)
     return this.#rowWidth < ROW_WIDTH_FREE + rowBytes * ROW_WIDTH_PER_BYTE
-  }
-
-  /** Adds an attribute of `row` without a column; [start, end) is its AnyValue in normal form. */
-  addOverflow(
-    row: number,
-    key: AttributeKey,
-    bytes: Uint8Array,
-    view: DataView,
-    start: number,
-    end: number,
-  ): void {
-    const keyBytes = key.bytes.length
-    const keyField = keyBytes === 0 ? 0 : 1 + varintSize(keyBytes) + keyBytes
-    const valueField = start === end ? 0 : 1 + varintSize(end - start) + end - start
-    this.#overflowHead(row, 0x0a, keyField + valueField)
-    if (keyField > 0) {
-      this.#overflowHead(row, 0x0a, keyBytes)
-      this.overflow.extend(row, key.bytes, key.view, 0, keyBytes)
-    }
-    if (valueField > 0) {
-      this.#overflowHead(row, 0x12, end - start)
-      this.overflow.extend(row, bytes, view, start, end)
-    }
-  }
-
-  #overflowHead(row: number, tag: number, length: number): void {
-    head[0] = tag
-    let size = 1
-    let rest = length
-    for (; rest >= 0x80; rest >>>= 7) head[size++] = (rest & 0x7f) | 0x80
-    head[size++] = rest
-    this.overflow.extend(row, head, headView, 0, size)
   }
 
   /** The column of `key` for strings, counted in as one of this batch; so the others below. */
@@ -203,25 +210,27 @@ export class AttributeColumns {
   /** Undoes `row`, whose record has set the first `touched` guesses. */
   undoRow(row: number, touched: number): void {
     for (let i = 0; i < touched; i++) this.guesses[i]!.truncateRows(row)
-    this.overflow.truncateRows(row)
+    this.sparse.truncateRows(row)
     this.#dropEmptyColumns()
   }
 
   /** Forgets the rows from `row` on. */
   truncateRows(row: number): void {
     for (const key of this.#keys) key.truncateRows(row)
-    this.overflow.truncateRows(row)
+    this.sparse.truncateRows(row)
     this.#dropEmptyColumns()
   }
 
-  reset(): void {
+  /** Empties the batch, of `rowCount` rows; what it knew of the keys stays. */
+  reset(rowCount: number): void {
+    if (rowCount >= LEARN_ROWS_MIN) this.#learn(rowCount)
     for (const column of this.columns) column.reset()
     this.columns.length = 0
     this.#rowWidth = 0
     this.guesses.length = 0
-    this.overflow.reset()
+    this.sparse.reset()
     this.itemBytes = 0
-    let capacityBytes = 0
+    let capacityBytes = this.sparse.capacityBytes()
     for (const key of this.#keys) {
       key.lastRow = -1
       capacityBytes += key.capacityBytes()
@@ -229,6 +238,17 @@ export class AttributeColumns {
     if (this.#keys.length > POOLED_KEYS_MAX || capacityBytes > POOLED_BYTES_MAX) {
       this.#keys = []
       this.#table = new Int32Array(TABLE_SLOTS_MIN)
+      this.#recent.fill(undefined)
+    }
+  }
+
+  /** Whether each key that came gets columns in the next batch. */
+  #learn(rowCount: number): void {
+    for (const key of this.#keys) {
+      const count = key.valueCount()
+      if (count === 0) continue
+      if (count * SPARSE_ROWS_PER_VALUE <= rowCount) key.isSparse = true
+      else if (count * DENSE_ROWS_PER_VALUE >= rowCount) key.isSparse = false
     }
   }
 
@@ -263,14 +283,4 @@ function rowWidth(column: AttributeColumn): number {
   if (column.kind === 'fixed64') return 8
   if (column.kind === 'bool') return 1
   return column.mayShare ? 2 : 4
-}
-
-/** Tag and length of a field, written anew each time. */
-const head = new Uint8Array(8)
-const headView = new DataView(head.buffer)
-
-function varintSize(value: number): number {
-  let size = 1
-  for (let rest = value >>> 7; rest > 0; rest >>>= 7) size += 1
-  return size
 }

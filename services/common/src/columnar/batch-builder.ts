@@ -15,6 +15,7 @@ import { MetricColumns } from './metric-columns.ts'
 import { RunColumn } from './run-column.ts'
 import { SpanColumns } from './span-columns.ts'
 import type { BytesColumn } from './bytes-column.ts'
+import type { IdListColumn } from './sparse-attributes.ts'
 import type {
   BoolColumn,
   Fixed32Column,
@@ -26,7 +27,7 @@ import type {
 /** A column with values; `kind` tells the class, `rows` which rows have one. */
 export type ValueColumn =
   BytesColumn | Fixed64Column | Fixed32Column | BoolColumn | FixedBytesColumn | ListColumn
-export type ColumnBuilder = RunColumn | ValueColumn
+export type ColumnBuilder = RunColumn | ValueColumn | IdListColumn
 
 /** Schema field, field node, buffers and padding of a column in an Arrow stream. */
 const COLUMN_OVERHEAD_BYTES = 130
@@ -86,8 +87,9 @@ export class BatchBuilder {
   finish(): readonly ColumnBuilder[] {
     const columns: ColumnBuilder[] = [this.resource, this.scope]
     for (const column of this.#fixed) if (column.count > 0) columns.push(column)
-    if (this.attributes.overflow.count > 0) columns.push(this.attributes.overflow)
+    const { sparse } = this.attributes
     for (const column of this.attributes.columns) columns.push(column)
+    if (sparse.count > 0) columns.push(sparse.keys, sparse.values)
     for (const column of columns) if (column.kind === 'bytes') column.finish(this.rowCount)
     return columns
   }
@@ -136,12 +138,13 @@ export class BatchBuilder {
     let bytes = BATCH_OVERHEAD_BYTES + this.chunks.count * CHUNK_ENTRY_BYTES
     bytes += this.resource.byteSize(rowCount) + this.scope.byteSize(rowCount)
     for (const column of this.#fixed) bytes += arrowBytes(column, rowCount)
-    bytes += arrowBytes(this.attributes.overflow, rowCount)
+    bytes += this.attributes.sparse.byteSize(rowCount)
     for (const column of this.attributes.columns) bytes += arrowBytes(column, rowCount)
     return bytes
   }
 
   reset(): void {
+    this.attributes.reset(this.rowCount)
     this.rowCount = 0
     this.otlpBytes = 0
     this.minTimeUnixNano = 0n
@@ -149,7 +152,6 @@ export class BatchBuilder {
     this.resource.reset()
     this.scope.reset()
     for (const column of this.#fixed) column.reset()
-    this.attributes.reset()
     this.chunks.reset()
   }
 

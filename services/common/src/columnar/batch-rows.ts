@@ -8,7 +8,16 @@ import type { BatchView, ColumnView } from './batch-view.ts'
  * A value of a column: text; bytes for binary and fixed types; a bigint for 64-bit integers; null.
  */
 export type Cell =
-  string | number | bigint | boolean | null | Uint8Array | readonly number[] | readonly bigint[]
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | Uint8Array
+  | readonly number[]
+  | readonly bigint[]
+  | readonly string[]
+  | readonly Uint8Array[]
 
 export type BatchRow = Record<string, Cell>
 
@@ -29,7 +38,11 @@ export function* batchRows(view: BatchView): Generator<BatchRow> {
 /** A function that gives a column's value in a row of the batch, null where it has none. */
 export function columnCells(column: ColumnView): (row: number) => Cell {
   const valueAt = valueReader(column)
-  const { validity, indices } = column
+  const { validity, indices, lists } = column
+  if (lists !== undefined) {
+    return (row) =>
+      itemRange(lists[row]!, lists[row + 1]!).map((item) => valueAt(indices![item]!)) as Cell
+  }
   return (row) => {
     if (validity !== undefined && ((validity[row >>> 3]! >>> (row & 7)) & 1) === 0) return null
     return valueAt(indices === undefined ? row : indices[row]!)
@@ -41,9 +54,11 @@ function valueReader({ type, values, offsets }: ColumnView): (index: number) => 
   const start = (index: number): number => offsets![index]!
   switch (type) {
     case 'utf8':
+    case 'list_utf8':
       return (index) =>
         Buffer.from(values.subarray(start(index), start(index + 1))).toString('utf8')
     case 'binary':
+    case 'list_binary':
       return (index) => values.slice(start(index), start(index + 1))
     case 'fixed16':
       return (index) => values.slice(16 * index, 16 * index + 16)

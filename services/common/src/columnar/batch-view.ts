@@ -23,6 +23,8 @@ export type ColumnType =
   | 'fixed8'
   | 'list_float64'
   | 'list_uint64'
+  | 'list_utf8'
+  | 'list_binary'
 
 export type DictionaryIndices = Int8Array | Int16Array | Int32Array
 
@@ -34,17 +36,22 @@ export interface ColumnView {
   readonly nullCount: number
   /** Arrow bitmap, least significant bit first, 1 is a value; undefined when `nullCount` is 0. */
   readonly validity: Uint8Array | undefined
-  /** One dictionary id per row, in range also where the row is null; undefined for plain columns. */
+  /**
+   * One dictionary id per row, in range also where the row is null; undefined for plain columns. In
+   * lists of utf8 or binary, one per item.
+   */
   readonly indices: DictionaryIndices | undefined
   /** Entries in `values`: rows, or dictionary entries. */
   readonly length: number
   /**
    * Fixed width: length * width bytes, 8-aligned (bool: a bitmap). utf8 and binary: the bytes of all
-   * values. Lists: the child values, 8 bytes each.
+   * values. Lists of numbers: the child values, 8 bytes each.
    */
   readonly values: Uint8Array
-  /** length + 1 bounds in bytes (utf8, binary) or child values (lists), the first 0. */
+  /** length + 1 bounds in bytes (utf8, binary) or child values (lists of numbers), the first 0. */
   readonly offsets: Int32Array | undefined
+  /** Lists of utf8 or binary: a bound in `indices` per row and one more, the first 0. */
+  readonly lists: Int32Array | undefined
 }
 
 export interface BatchView {

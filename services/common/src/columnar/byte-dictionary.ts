@@ -121,7 +121,7 @@ export class ByteDictionary {
   }
 
   /** Width of an id in an Arrow stream. */
-  idBytes(): number {
+  idBytes(): 1 | 2 | 4 {
     if (this.size > 0x8000) return 4
     return this.size > 0x80 ? 2 : 1
   }

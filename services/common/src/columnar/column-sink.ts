@@ -3,6 +3,7 @@
  * once per batch. The order of a column's buffers is Arrow's; arrow-kernels.ts has the loops.
  */
 import {
+  boundsOfRows,
   narrowIds16,
   narrowIds8,
   packBits,
@@ -25,6 +26,7 @@ import type {
 } from './fixed-columns.ts'
 import type { RowNumbers } from './row-numbers.ts'
 import type { RunColumn } from './run-column.ts'
+import type { IdListColumn } from './sparse-attributes.ts'
 
 export class ColumnSink {
   readonly #bytes: Uint8Array
@@ -55,8 +57,9 @@ export class ColumnSink {
   column(writing: ColumnWriting, rowCount: number): void {
     const { column, nullCount } = writing
     this.#message.node(rowCount, nullCount)
-    if (nullCount === 0 || column.kind === 'runs') this.#message.buffer(0)
-    else this.#validity(column.rows, rowCount)
+    if (nullCount === 0 || column.kind === 'runs' || column.kind === 'id_list') {
+      this.#message.buffer(0)
+    } else this.#validity(column.rows, rowCount)
     switch (column.kind) {
       case 'runs':
         return writing.indexBytes === 0
@@ -76,6 +79,8 @@ export class ColumnSink {
         return this.#fixedBytes(column, rowCount)
       case 'list':
         return this.#list(column, rowCount)
+      case 'id_list':
+        return this.#idList(column, rowCount, writing.indexBytes)
     }
   }
 
@@ -172,6 +177,18 @@ export class ColumnSink {
     this.#message.node(itemCount, 0)
     this.#message.buffer(0)
     this.#set32(values, 2 * itemCount, this.#message.buffer(8 * itemCount) >> 2)
+  }
+
+  #idList({ ids, pairs }: IdListColumn, rowCount: number, indexBytes: number): void {
+    const { rows, count } = pairs
+    const boundsAt = this.#message.buffer(4 * (rowCount + 1)) >> 2
+    boundsOfRows(rows, count, rowCount, this.#int32, boundsAt)
+    this.#message.node(count, 0)
+    this.#message.buffer(0)
+    const at = this.#message.buffer(count * indexBytes)
+    if (indexBytes === 1) narrowIds8(ids, undefined, count, this.#int8, at)
+    else if (indexBytes === 2) narrowIds16(ids, undefined, count, this.#int16, at >> 1)
+    else this.#set32(ids, count, at >> 2)
   }
 
   #offsets(

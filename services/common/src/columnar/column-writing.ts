@@ -8,6 +8,7 @@ import type { ColumnBuilder, ValueColumn } from './batch-builder.ts'
 import type { ByteDictionary } from './byte-dictionary.ts'
 import type { BytesColumn } from './bytes-column.ts'
 import type { RunColumn } from './run-column.ts'
+import type { IdListColumn } from './sparse-attributes.ts'
 
 export interface ColumnWriting extends FieldPlan {
   readonly column: ColumnBuilder
@@ -38,6 +39,7 @@ export function planColumn(column: ColumnBuilder, rowCount: number): ColumnWriti
     assert.ok(rowCount === 0 || (column.runCount > 0 && column.runStarts[0] === 0))
     return planIds(column, column.entries, 0, rowCount)
   }
+  if (column.kind === 'id_list') return planIdList(column, rowCount)
   const nullCount = rowCount - column.rows.count
   if (column.kind !== 'bytes') return planFixed(column, nullCount, rowCount)
   if (column.isDictionary) return planIds(column, column.entries, nullCount, rowCount)
@@ -50,8 +52,8 @@ function planIds(
   nullCount: number,
   rowCount: number,
 ): ColumnWriting {
-  const indexBytes = entries.size <= 0x80 ? 1 : entries.size <= 0x8000 ? 2 : 4
-  const dictionaryBytes = padded(4 * (entries.size + 1)) + padded(entries.byteLength)
+  const indexBytes = entries.idBytes()
+  const dictionaryBytes = bodyBytesOf(entries)
   const idBytes = padded(rowCount * indexBytes)
   if (rowCount <= PLAIN_ROWS_MAX) {
     const plainBytes = repeatedBytes(column, rowCount)
@@ -73,6 +75,29 @@ function planIds(
     bufferCount: 2,
     bodyBytes: validityBytes(nullCount, rowCount) + idBytes,
   }
+}
+
+function planIdList(column: IdListColumn, rowCount: number): ColumnWriting {
+  const { entries, pairs } = column
+  const indexBytes = entries.idBytes()
+  return {
+    name: column.name,
+    type: column.type,
+    indexBytes,
+    column,
+    nullCount: 0,
+    entries,
+    plainBytes: 0,
+    dictionaryBytes: bodyBytesOf(entries),
+    nodeCount: 2,
+    bufferCount: 4,
+    bodyBytes: padded(4 * (rowCount + 1)) + padded(pairs.count * indexBytes),
+  }
+}
+
+/** The body of a dictionary batch. */
+function bodyBytesOf(entries: ByteDictionary): number {
+  return padded(4 * (entries.size + 1)) + padded(entries.byteLength)
 }
 
 function planPlain(

@@ -56,7 +56,7 @@ export interface EnvelopeHeader {
   chunks: EnvelopeChunk[]
 }
 
-export const ENVELOPE_VERSION = 1
+export const ENVELOPE_VERSION = 2
 /** The bytes T R B 1 as a little-endian number. */
 const MAGIC = 0x31425254
 const CRC_AT = 8

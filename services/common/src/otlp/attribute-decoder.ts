@@ -4,7 +4,7 @@
  * decoded again, so that this code stays short.
  */
 import type { AttributeColumns, AttributeKey } from '../columnar/attribute-columns.ts'
-import { isValidUtf8 } from '../columnar/byte-kernels.ts'
+import { hashBytes, isValidUtf8 } from '../columnar/byte-kernels.ts'
 import type { BytesColumn } from '../columnar/bytes-column.ts'
 import { LIMITS } from '../limits.ts'
 import type { DecodeTally } from './decode-tally.ts'
@@ -85,7 +85,8 @@ function decodeValue(
       if (stop !== end || stop - from > LIMITS.stringValueBytesMax) return false
       let column = key.string
       if (column === undefined || column.rows.count === 0) {
-        if (!attributes.hasRoom(row)) return overflow(attributes, key, row, start, end, tally)
+        if (!attributes.hasRoom(key, row))
+          return decodeSparse(attributes, key, row, start, end, tally)
         column = attributes.stringColumn(key)
       }
       return column.append(row, bytes, view, from, stop, true)
@@ -94,7 +95,8 @@ function decodeValue(
       if (end - start !== 2 || bytes[start + 1]! > 1) return false
       let column = key.bool
       if (column === undefined || column.rows.count === 0) {
-        if (!attributes.hasRoom(row)) return overflow(attributes, key, row, start, end, tally)
+        if (!attributes.hasRoom(key, row))
+          return decodeSparse(attributes, key, row, start, end, tally)
         column = attributes.boolColumn(key)
       }
       column.append(row, bytes[start + 1] === 1 ? 1 : 0)
@@ -104,7 +106,8 @@ function decodeValue(
       if (readVarint(start + 1, end) !== end) return false
       let column = key.int
       if (column === undefined || column.rows.count === 0) {
-        if (!attributes.hasRoom(row)) return overflow(attributes, key, row, start, end, tally)
+        if (!attributes.hasRoom(key, row))
+          return decodeSparse(attributes, key, row, start, end, tally)
         column = attributes.intColumn(key)
       }
       column.append(row, cursor.low, cursor.high)
@@ -114,7 +117,8 @@ function decodeValue(
       if (end - start !== 9) return false
       let column = key.double
       if (column === undefined || column.rows.count === 0) {
-        if (!attributes.hasRoom(row)) return overflow(attributes, key, row, start, end, tally)
+        if (!attributes.hasRoom(key, row))
+          return decodeSparse(attributes, key, row, start, end, tally)
         column = attributes.doubleColumn(key)
       }
       column.append(row, view.getInt32(start + 1, true), view.getInt32(start + 5, true))
@@ -137,13 +141,13 @@ function decodeRareValue(
   if (start < end && bytes[start] === 0x3a) {
     if (readLength(start + 1, end) !== end) return false
     const from = cursor.start
-    if (isNewColumn(key.binary) && !attributes.hasRoom(row)) {
-      return overflow(attributes, key, row, start, end, tally)
+    if (isNewColumn(key.binary) && !attributes.hasRoom(key, row)) {
+      return decodeSparse(attributes, key, row, start, end, tally)
     }
     return attributes.bytesColumn(key).append(row, bytes, view, from, end, false)
   }
-  if (isNewColumn(key.any) && !attributes.hasRoom(row)) {
-    return overflow(attributes, key, row, start, end, tally)
+  if (isNewColumn(key.any) && !attributes.hasRoom(key, row)) {
+    return decodeSparse(attributes, key, row, start, end, tally)
   }
   if (!isNormalMessage(ANY_VALUE, start, end, 0, tally)) return false
   return attributes.anyColumn(key).append(row, bytes, view, start, end, false)
@@ -153,8 +157,8 @@ function isNewColumn(column: BytesColumn | undefined): boolean {
   return column === undefined || column.rows.count === 0
 }
 
-/** The AnyValue in [start, end) for which there is no room for a column; false when it is odd. */
-function overflow(
+/** The AnyValue in [start, end) without a column; false when it is odd. */
+function decodeSparse(
   attributes: AttributeColumns,
   key: AttributeKey,
   row: number,
@@ -162,7 +166,20 @@ function overflow(
   end: number,
   tally: DecodeTally,
 ): boolean {
-  if (!isNormalMessage(ANY_VALUE, start, end, 0, tally)) return false
-  attributes.addOverflow(row, key, cursor.bytes, cursor.view, start, end)
+  const { bytes, view } = cursor
+  const { sparse } = attributes
+  const hash = hashBytes(view, start, end)
+  let id = sparse.find(view, start, end, hash)
+  // what is known has been checked, but values inside of values count in every item
+  if (id < 0 || isNested(bytes, start, end)) {
+    if (!isNormalMessage(ANY_VALUE, start, end, 0, tally)) return false
+    if (id < 0) id = sparse.addValue(bytes, view, start, end, hash)
+  }
+  sparse.push(row, key, id)
   return true
+}
+
+/** Whether an AnyValue is an array or a map. */
+function isNested(bytes: Uint8Array, start: number, end: number): boolean {
+  return start < end && (bytes[start] === 0x2a || bytes[start] === 0x32)
 }

@@ -6,7 +6,6 @@ import type { BatchRow, Cell } from '../columnar/batch-rows.ts'
 import { batchRows } from '../columnar/batch-rows.ts'
 import type { BatchView } from '../columnar/batch-view.ts'
 import { ProtobufWriter } from '../otlp/protobuf-writer.ts'
-import { parseFields } from '../protobuf-message.ts'
 import type { SignalName } from '../signal.ts'
 
 const ATTRIBUTE = /^attributes\.(.*)@(string|int|double|bool|bytes|any)$/s
@@ -240,8 +239,7 @@ function addCell(writer: ProtobufWriter, field: number, form: Form, cell: Cell):
 }
 
 function addAttributes(item: ProtobufWriter, field: number, row: BatchRow): void {
-  const overflow = row['attribute_overflow']
-  if (overflow !== undefined) addOverflow(item, field, overflow as Uint8Array)
+  addSparse(item, field, row)
   for (const [name, cell] of Object.entries(row)) {
     const match = ATTRIBUTE.exec(name)
     if (match === null) continue
@@ -254,9 +252,16 @@ function addAttributes(item: ProtobufWriter, field: number, row: BatchRow): void
   }
 }
 
-/** The KeyValue messages of a KeyValueList under another field number. */
-function addOverflow(item: ProtobufWriter, field: number, list: Uint8Array): void {
-  for (const entry of parseFields(list) ?? []) item.bytesField(field, entry.value as Uint8Array)
+/** The attributes without a column. */
+function addSparse(item: ProtobufWriter, field: number, row: BatchRow): void {
+  const keys = (row['sparse_keys'] ?? []) as readonly string[]
+  const values = (row['sparse_values'] ?? []) as readonly Uint8Array[]
+  keys.forEach((key, index) => {
+    const pair = new ProtobufWriter()
+    pair.bytesField(1, Buffer.from(key))
+    pair.bytesField(2, values[index]!)
+    item.bytesField(field, pair.written)
+  })
 }
 
 function addAnyValue(any: ProtobufWriter, type: string, cell: Cell): void {

@@ -18,12 +18,20 @@ export function batchSnapshot(builder: BatchBuilder): unknown {
     },
     resource: runs(builder.resource),
     scope: runs(builder.scope),
-    columns: [
-      ...builder.fixedColumns,
-      builder.attributes.overflow,
-      ...builder.attributeColumns,
-    ].map(column),
+    columns: [...builder.fixedColumns, ...builder.attributeColumns].map(column),
+    sparse: sparse(builder),
     itemBytes: builder.attributes.itemBytes,
+  }
+}
+
+function sparse({ attributes }: BatchBuilder): unknown {
+  const { keys, values, count } = attributes.sparse
+  return {
+    rows: [...keys.pairs.rows.subarray(0, count)],
+    keyIds: [...keys.ids.subarray(0, count)],
+    valueIds: [...values.ids.subarray(0, count)],
+    keys: entries(keys.entries, false),
+    values: entries(values.entries, true),
   }
 }
 

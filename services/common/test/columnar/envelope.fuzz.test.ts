@@ -61,23 +61,26 @@ function mutate(bytes: Buffer, random: SeededRandom): Buffer {
 /** Reads everything that a view promises to be there. */
 function readAll(view: BatchView): void {
   for (const column of view.columns) {
-    const { offsets, validity, indices, values } = column
+    const { offsets, validity, indices, values, lists } = column
     if (validity !== undefined) assert.ok(validity.byteLength * 8 >= view.rowCount)
     if (indices === undefined) assert.equal(column.length, view.rowCount)
     else {
-      assert.equal(indices.length, view.rowCount)
+      assert.equal(indices.length, lists === undefined ? view.rowCount : lists.at(-1))
       for (const id of indices) assert.ok(id >= 0 && id < column.length)
     }
+    if (lists !== undefined) assertBounds(lists, view.rowCount)
     if (offsets === undefined) continue
-    assert.equal(offsets.length, column.length + 1)
-    assert.equal(offsets[0], 0)
-    for (let index = 0; index < column.length; index++) {
-      assert.ok(offsets[index]! <= offsets[index + 1]!)
-    }
-    const unitBytes = column.type.startsWith('list_') ? 8 : 1
+    assertBounds(offsets, column.length)
+    const unitBytes = column.type === 'list_float64' || column.type === 'list_uint64' ? 8 : 1
     assert.equal(values.byteLength, offsets[column.length]! * unitBytes)
   }
   viewTexts(view)
+}
+
+function assertBounds(bounds: Int32Array, length: number): void {
+  assert.equal(bounds.length, length + 1)
+  assert.equal(bounds[0], 0)
+  for (let index = 0; index < length; index++) assert.ok(bounds[index]! <= bounds[index + 1]!)
 }
 
 function assertSafe(run: () => void): boolean {

@@ -33,7 +33,7 @@ const HEADER: EnvelopeHeader = {
 const ARROW = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8)
 
 const LITERAL = [
-  '54524231 0100 0000', // "TRB1", version 1
+  '54524231 0200 0000', // "TRB1", version 2
   'CRC_____ 90000000', // checksum, 144 bytes of header
   '08000000 02 04 0000', // 8 bytes of Arrow, spans, 4 bytes of tenant
   '000102030405060708090a0b0c0d0e0f', // batch id
@@ -132,10 +132,10 @@ test('a flip of any bit is found', () => {
 test('an unknown version is refused with both versions', () => {
   const bytes = Buffer.from(encodeEnvelope(HEADER, ARROW))
   bytes.writeUInt16LE(7, 4)
-  assertDamaged(bytes, /version 7; this build reads version 1/)
+  assertDamaged(bytes, /version 7; this build reads version 2/)
   assert.throws(
     () => decodeEnvelope(bytes),
-    (error: AppError) => error.details['found'] === 7 && error.details['known'] === 1,
+    (error: AppError) => error.details['found'] === 7 && error.details['known'] === 2,
   )
 })
 

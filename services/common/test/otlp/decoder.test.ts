@@ -1,92 +1,30 @@
 import { strict as assert } from 'node:assert'
 import test from 'node:test'
 
-import { writeBatch } from '../../src/columnar/arrow-writer.ts'
 import { BatchBuilder } from '../../src/columnar/batch-builder.ts'
-import { batchRows, type BatchRow } from '../../src/columnar/batch-rows.ts'
-import { openBatch } from '../../src/columnar/batch-view.ts'
+import type { BatchRow } from '../../src/columnar/batch-rows.ts'
 import { AppError } from '../../src/errors.ts'
 import { LIMITS } from '../../src/limits.ts'
 import {
   LargeRequestDecoder,
   SlowRequest,
   decodeInto,
-  type DecodeOptions,
   type DecodeOutcome,
 } from '../../src/otlp/decoder.ts'
 import { Signal } from '../../src/signal.ts'
+import {
+  ARRIVAL,
+  OPTIONS,
+  attribute,
+  decode,
+  fixed64,
+  logs,
+  sub,
+  text,
+  varint,
+} from './request-bytes.ts'
 
-const ARRIVAL = 1_800_000_000_000_000_000n
 const HOUR_NANO = 3_600_000_000_000n
-const OPTIONS: DecodeOptions = { tenant: 'default', arrivalUnixNano: ARRIVAL }
-
-/** A length-delimited field. */
-function sub(
-  field: number,
-  ...parts: readonly (Uint8Array | string | readonly number[])[]
-): Buffer {
-  const content = Buffer.concat(parts.map((part) => Buffer.from(part as Uint8Array)))
-  return Buffer.concat([varint(field * 8 + 2), varint(content.length), content])
-}
-
-function varint(value: number): Buffer {
-  const bytes: number[] = []
-  let rest = value
-  for (; rest >= 0x80; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 0x80)
-  return Buffer.from([...bytes, rest])
-}
-
-function fixed64(field: number, value: bigint): Buffer {
-  const bytes = Buffer.alloc(8)
-  bytes.writeBigUInt64LE(value)
-  return Buffer.concat([varint(field * 8 + 1), bytes])
-}
-
-/** An attribute (field 6 of a LogRecord) with the bytes of its AnyValue. */
-function attribute(
-  key: string | Uint8Array,
-  ...value: readonly (Uint8Array | readonly number[])[]
-) {
-  return sub(6, sub(1, key), sub(2, ...value))
-}
-
-function text(value: string | Uint8Array): Buffer {
-  return sub(1, value)
-}
-
-function logs(...records: readonly Uint8Array[]): Buffer {
-  return sub(1, sub(2, ...records.map((record) => sub(2, record))))
-}
-
-/** Into one batch, in slices where that is asked for. */
-function decodeWhole(batch: BatchBuilder, body: Uint8Array, options: DecodeOptions): DecodeOutcome {
-  try {
-    return decodeInto(batch, body, options)
-  } catch (error) {
-    if (!(error instanceof SlowRequest)) throw error
-  }
-  const decoder = new LargeRequestDecoder(batch.signal, body, {
-    ...options,
-    newBatch: () => batch,
-    monotonicMs: () => 0,
-    batchBytesMax: Infinity,
-    batchRowsMax: Infinity,
-  })
-  assert.ok(decoder.step(Infinity))
-  return decoder.outcome
-}
-
-interface Decoded {
-  readonly rows: readonly BatchRow[]
-  readonly outcome: DecodeOutcome
-}
-
-function decode(body: Uint8Array, signal: Signal = Signal.logs, options = OPTIONS): Decoded {
-  const batch = new BatchBuilder(signal)
-  const outcome = decodeWhole(batch, body, options)
-  const rows = batch.rowCount === 0 ? [] : [...batchRows(openBatch(writeBatch(batch)))]
-  return { rows, outcome }
-}
 
 /** The only row of a log record made of `parts`, without its constant columns. */
 function decodeLog(...parts: readonly Uint8Array[]): BatchRow & { outcome: DecodeOutcome } {
@@ -424,43 +362,6 @@ test('groups without items leave no resource behind', () => {
   assert.equal(batch.resource.entries.size, 1)
   assert.equal(batch.scope.entries.size, 1)
   assert.equal(batch.resource.entries.byteLength, 0)
-})
-
-test('a request of many keys keeps its size: what finds no column stands in the overflow', () => {
-  const records = Array.from({ length: 5000 }, (_, index) =>
-    Buffer.concat([
-      attribute(`key ${index}`, text(`value ${index}`)),
-      attribute(`int ${index}`, [0x18, 7]),
-      attribute(`none ${index}`),
-      attribute('common', text('c')),
-    ]),
-  )
-  const body = logs(...records)
-  const batch = new BatchBuilder(Signal.logs)
-  decodeWhole(batch, body, OPTIONS)
-  assert.ok(batch.attributeColumns.length <= 300)
-  assert.ok(batch.attributes.overflow.count > 4000)
-  const bytes = writeBatch(batch)
-  assert.ok(bytes.length < 6 * body.length)
-  assert.ok(batch.estimatedBytes() < 1.2 * bytes.length)
-  const rows = [...batchRows(openBatch(bytes))]
-  const last = rows.at(-1)!
-  assert.equal(last['attributes.common@string'], 'c')
-  const overflow = Buffer.concat([
-    sub(1, sub(1, 'key 4999'), sub(2, text('value 4999'))),
-    sub(1, sub(1, 'int 4999'), sub(2, [0x18, 7])),
-    sub(1, sub(1, 'none 4999')),
-  ])
-  assert.deepEqual(Buffer.from(last['attribute_overflow'] as Uint8Array), overflow)
-})
-
-test('equal keys without a column are seen as equal too', () => {
-  const many = Array.from({ length: 2000 }, (_, index) => attribute(`key ${index}`, text('v')))
-  const twice = [attribute('twice', text('first')), attribute('twice', text('second'))]
-  const { rows, outcome } = decode(logs(...many, Buffer.concat(twice)))
-  assert.equal(outcome.counters.duplicateKeys, 1)
-  const overflow = sub(1, sub(1, 'twice'), sub(2, text('second')))
-  assert.deepEqual(Buffer.from(rows.at(-1)!['attribute_overflow'] as Uint8Array), overflow)
 })
 
 test('a small request of thousands of odd items or resources asks for slices and leaves nothing', () => {

@@ -5,6 +5,7 @@
 import type { Namespace, AttributeType } from '@tributary/common/schema/column-name'
 import type { GroupTable } from './group-table.ts'
 import type { SourceTable } from './source-table.ts'
+import type { SparseTable } from './sparse-table.ts'
 
 export interface TableAttribute {
   readonly namespace: Namespace
@@ -42,6 +43,7 @@ export function planAttributes(
   table: SourceTable,
   resources: GroupTable,
   scopes: GroupTable,
+  sparse: SparseTable | undefined,
   columnsMax: number,
 ): AttributePlan {
   const columns: TableAttribute[] = []
@@ -49,7 +51,7 @@ export function planAttributes(
   const namespaces = [
     countGroups(resources, 'resource'),
     countGroups(scopes, 'scope'),
-    countItems(table),
+    countItems(table, sparse),
   ]
   for (const counted of namespaces) {
     const all = [...counted.values()]
@@ -68,19 +70,27 @@ function compareAttributes(left: TableAttribute, right: TableAttribute): number 
   return left.type < right.type ? -1 : left.type > right.type ? 1 : 0
 }
 
-function countItems(table: SourceTable): Map<string, Counted> {
+/** Batch by batch, in each the columns before the pairs. */
+function countItems(table: SourceTable, sparse: SparseTable | undefined): Map<string, Counted> {
   const counted = new Map<string, Counted>()
-  for (const { view } of table.batches) {
+  const count = (key: string, type: AttributeType, rows: number): void => {
+    const name = `${key}@${type}`
+    const known = counted.get(name)
+    if (known !== undefined) known.count += rows
+    else counted.set(name, { namespace: 'attributes', key, type, count: rows })
+  }
+  const pairs = sparse?.columns ?? []
+  let pair = 0
+  table.batches.forEach(({ view }, batch) => {
     for (const column of view.columns) {
       const parsed = parseArrowName(column.name)
-      if (parsed === undefined) continue
-      const present = view.rowCount - column.nullCount
-      const known = counted.get(column.name)
-      if (known === undefined) {
-        counted.set(column.name, { namespace: 'attributes', ...parsed, count: present })
-      } else known.count += present
+      if (parsed !== undefined) count(parsed.key, parsed.type, view.rowCount - column.nullCount)
     }
-  }
+    for (; pair < pairs.length && pairs[pair]!.firstBatch === batch; pair++) {
+      const { key, type, count: rows } = pairs[pair]!
+      count(key, type, rows)
+    }
+  })
   return counted
 }
 

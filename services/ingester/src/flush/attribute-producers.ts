@@ -1,12 +1,14 @@
 /** Producers of the attribute columns of a table: one per planned key and type, then overflow. */
 import type { AttributeType } from '@tributary/common/schema/column-name'
+import type { LeafColumn, ListColumn } from '@tributary/common/parquet/column-values'
 import type { LeafField } from '@tributary/common/parquet/schema'
 import type { SchemaState, WantedColumn } from '@tributary/common/schema/schema-state'
 import assert from 'node:assert/strict'
 import { arrowName, type AttributePlan, type TableAttribute } from './attribute-plan.ts'
-import { batchColumnProducer, type ColumnProducer } from './column-producers.ts'
+import { batchColumnProducer, type ColumnProducer, type RowGroupRows } from './column-producers.ts'
 import { groupColumn } from './group-columns.ts'
-import { BATCH_OVERFLOW_COLUMN, groupOverflow, itemOverflow } from './overflow-column.ts'
+import { mergeColumns } from './merged-column.ts'
+import { groupOverflow, itemOverflow } from './overflow-column.ts'
 import { columnViews } from './source-table.ts'
 import type { TableContext } from './table-context.ts'
 
@@ -77,11 +79,31 @@ function attributeProducer(
     const values = context.scopes.attributes.valuesOf(key, type)
     return { field, produce: (rows) => groupColumn(values, rows.scopeRuns) }
   }
+  return { field, produce: itemProducer(attribute, context) }
+}
+
+/** Of an attribute of items, which stands in columns of batches, among their pairs, or in both. */
+function itemProducer(
+  attribute: TableAttribute,
+  context: TableContext,
+): (rows: RowGroupRows) => LeafColumn {
   const column = arrowName(attribute)
   const views = columnViews(context.source, column)
-  assert(views !== undefined, 'a planned attribute stands in a batch')
-  const source = { kind: SOURCE_KIND[type], column }
-  return { field, produce: batchColumnProducer(source, views, context) }
+  const pairs = context.sparse?.column(attribute)
+  const source = { kind: SOURCE_KIND[attribute.type], column }
+  const produce = views && batchColumnProducer(source, views, context)
+  if (pairs === undefined) {
+    assert(produce !== undefined, 'a planned attribute stands in a batch')
+    return (rows) => leaf(produce(rows))
+  }
+  if (produce === undefined) return ({ picks }) => pairs.produce(picks)
+  return (rows) =>
+    mergeColumns(leaf(produce(rows)), pairs.produce(rows.picks), rows.end - rows.start)
+}
+
+function leaf(column: LeafColumn | ListColumn): LeafColumn {
+  assert('values' in column, 'an attribute is no list')
+  return column
 }
 
 function overflowProducers(
@@ -108,10 +130,10 @@ function overflowProducers(
     })
   }
   const items = ofNamespace('attributes')
-  if (items.length > 0 || columnViews(context.source, BATCH_OVERFLOW_COLUMN) !== undefined) {
+  if (items.length > 0) {
     producers.push({
       field: fieldOf('attributes._overflow', 'any'),
-      produce: (rows) => itemOverflow(context.source, rows.picks, items),
+      produce: (rows) => itemOverflow(context.source, context.sparse, rows.picks, items),
     })
   }
   return producers

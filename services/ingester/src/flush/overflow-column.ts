@@ -14,23 +14,25 @@ import { DictionaryUnion } from './dictionary-union.ts'
 import type { GroupTable } from './group-table.ts'
 import type { GroupValues } from './group-attributes.ts'
 import { IntList } from './int-list.ts'
-import { MessageReader } from './message-reader.ts'
 import type { RowPicks } from './row-picks.ts'
 import { columnViews, type SourceTable } from './source-table.ts'
+import type { SparseTable } from './sparse-table.ts'
 import { BytesSink } from './value-sinks.ts'
 import type { ColumnView } from '@tributary/common/columnar/batch-view'
 
-/** What found no column of its own in its batch already (docs/format/batch.md). */
-export const BATCH_OVERFLOW_COLUMN = 'attribute_overflow'
-
-/** The overflow of item attributes in a row group: of the table's plan and of its batches. */
+/** The overflow of item attributes in a row group. */
 export function itemOverflow(
   table: SourceTable,
+  sparse: SparseTable | undefined,
   picks: RowPicks,
   overflow: readonly TableAttribute[],
 ): LeafColumn {
   const entriesOfRow: (Uint8Array[] | undefined)[] = new Array<undefined>(picks.rowCount)
   for (const attribute of overflow) {
+    sparse?.column(attribute)?.forEachValue(picks, (target, message) => {
+      const entries = (entriesOfRow[target] ??= [])
+      entries.push(keyValue(attribute.key, message))
+    })
     const views = columnViews(table, arrowName(attribute))
     if (views === undefined) continue
     const slots = findSlots(views, picks)
@@ -43,32 +45,12 @@ export function itemOverflow(
       }
     })
   }
-  addBatchOverflow(table, picks, entriesOfRow)
   const sink = new BytesSink()
   for (const entries of entriesOfRow) {
     if (entries === undefined) sink.addNull()
     else sink.add(keyValuesToJson(entries))
   }
   return sink.column()
-}
-
-function addBatchOverflow(
-  table: SourceTable,
-  picks: RowPicks,
-  entriesOfRow: (Uint8Array[] | undefined)[],
-): void {
-  const views = columnViews(table, BATCH_OVERFLOW_COLUMN)
-  if (views === undefined) return
-  const slots = findSlots(views, picks)
-  forEachView(views, picks, (view, start, end) => {
-    for (let pick = start; pick < end; pick++) {
-      if (slots.pickSlot[pick]! < 0) continue
-      const row = picks.pickRow[pick]!
-      const list = new MessageReader(view.values, view.offsets![row], view.offsets![row + 1])
-      const entries = (entriesOfRow[picks.pickTarget[pick]!] ??= [])
-      while (list.next()) entries.push(list.content())
-    }
-  })
 }
 
 /** The overflow of resource or scope attributes, an entry per group. */

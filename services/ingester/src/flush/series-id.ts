@@ -12,9 +12,7 @@ import type { SourceTable, TableColumnViews } from './source-table.ts'
 import type { GroupTable } from './group-table.ts'
 import { int32Of } from './gather.ts'
 import { arrowName } from './attribute-plan.ts'
-import { readAttribute, type AttributeEntry } from './attribute-value.ts'
-import { MessageReader } from './message-reader.ts'
-import { BATCH_OVERFLOW_COLUMN } from './overflow-column.ts'
+import type { SparseColumn } from './sparse-column.ts'
 
 export interface SeriesColumn {
   /** Arrow name, which holds namespace, key and type. */
@@ -34,13 +32,17 @@ export function computeSeriesIds(
   table: SourceTable,
   metricName: SeriesColumn | undefined,
   attributes: readonly SeriesColumn[],
+  pairs: readonly SparseColumn[],
   resources: GroupTable,
   scopes: GroupTable,
 ): SeriesIds {
   const low = new Int32Array(table.rowCount)
   const high = new Int32Array(table.rowCount)
   for (const column of attributes) addColumn(table, column, low, high)
-  addBatchOverflow(table, low, high)
+  for (const column of pairs) {
+    const { key, type } = column
+    column.addToSeries(arrowName({ namespace: 'attributes', key, type }), low, high)
+  }
   if (metricName !== undefined) addColumn(table, metricName, low, high)
   addGroups(resources, low, high, 0x51ed270b)
   addGroups(scopes, low, high, 0x2545f491)
@@ -128,38 +130,6 @@ function addFixed(
     low[rowBase + row] = (low[rowBase + row]! + mix(first ^ seed, second)) | 0
     high[rowBase + row] = (high[rowBase + row]! + mix(second ^ 0x3c6ef372, mix(first, seed))) | 0
   }
-}
-
-/** Attributes without a column contribute what they would contribute from one. */
-function addBatchOverflow(table: SourceTable, low: Int32Array, high: Int32Array): void {
-  for (const { view: batch, rowBase } of table.batches) {
-    const view = batch.column(BATCH_OVERFLOW_COLUMN)
-    if (view === undefined) continue
-    const { validity, offsets, values } = view
-    for (let row = 0; row < batch.rowCount; row++) {
-      if (validity !== undefined && (validity[row >>> 3]! & (1 << (row & 7))) === 0) {
-        // eight rows at once: most rows lack a sparse label
-        if ((row & 7) === 0 && validity[row >>> 3] === 0) row += 7
-        continue
-      }
-      const list = new MessageReader(values, offsets![row], offsets![row + 1])
-      while (list.next()) addEntry(readAttribute(list), rowBase + row, low, high)
-    }
-  }
-}
-
-function addEntry(entry: AttributeEntry, row: number, low: Int32Array, high: Int32Array): void {
-  const { key, type, bytes } = entry
-  const seed = hashText(arrowName({ namespace: 'attributes', key, type }))
-  const isFixed = type === 'int' || type === 'double' || type === 'bool'
-  const first = isFixed ? entry.low : hashBytes(bytes, 0, bytes.length)
-  if (isFixed) {
-    low[row] = (low[row]! + mix(first ^ seed, entry.high)) | 0
-    high[row] = (high[row]! + mix(entry.high ^ 0x3c6ef372, mix(first, seed))) | 0
-    return
-  }
-  low[row] = (low[row]! + mix(first ^ seed, bytes.length)) | 0
-  high[row] = (high[row]! + mix(hashSecond(bytes, 0, bytes.length), seed)) | 0
 }
 
 function addGroups(groups: GroupTable, low: Int32Array, high: Int32Array, seed: number): void {

@@ -93,7 +93,7 @@ function collectValid(
 }
 
 /** Slots of the first `count` targets: how many present rows stand before each. */
-function slotsOfTargets(targets: Int32Array, count: number, rowCount: number): Slots {
+export function slotsOfTargets(targets: Int32Array, count: number, rowCount: number): Slots {
   const words = new Int32Array((rowCount + 31) >>> 5)
   for (let index = 0; index < count; index++) {
     const target = targets[index]!

@@ -16,6 +16,7 @@ import {
   type SourceTable,
   type TableColumnViews,
 } from './source-table.ts'
+import { buildSparseTable, type SparseTable } from './sparse-table.ts'
 import { uniteAll, uniteDictionaries, type UnitedDictionary } from './united-dictionary.ts'
 import { arrowName, type TableAttribute } from './attribute-plan.ts'
 
@@ -31,6 +32,8 @@ export class TableContext {
   readonly times: RowTimes
   readonly resources: GroupTable
   readonly scopes: GroupTable
+  /** The attributes that stand as pairs in their batches; undefined where no batch has any. */
+  readonly sparse: SparseTable | undefined
   readonly #united = new Map<string, UnitedDictionary | undefined>()
 
   constructor(signal: SignalName, source: SourceTable) {
@@ -39,6 +42,7 @@ export class TableContext {
     this.times = readRowTimes(source.batches, source.rowCount, signal)
     this.resources = buildGroupTable(source, 'resource')
     this.scopes = buildGroupTable(source, 'scope')
+    this.sparse = buildSparseTable(source)
   }
 
   /** The dictionary of a column over all batches, or undefined where it is written plain. */
@@ -57,6 +61,7 @@ export class TableContext {
       this.source,
       this.#seriesColumn('metric_name'),
       columns,
+      this.sparse?.columns ?? [],
       this.resources,
       this.scopes,
     )

@@ -74,6 +74,7 @@ export async function writeTable(job: TableJob, services: TableServices): Promis
     context.source,
     context.resources,
     context.scopes,
+    context.sparse,
     attributeColumnsMax,
   )
   const schema = await services.schemaOf(plan.columns)
