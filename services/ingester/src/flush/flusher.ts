@@ -45,6 +45,8 @@ interface WrittenTable extends FlushTable {
 /** Batches that could not be encoded, with the reason. */
 type Poison = Map<MemtableEntry, string>
 
+/** Failures of a batch that is encoded alone: a failure of the moment must not cost its rows. */
+const POISON_ATTEMPTS = 3
 /** One hour and the late rows: a commit takes half as many tables as files. */
 const TABLE_FILES_MIN = 2
 
@@ -191,15 +193,26 @@ export class Flusher {
   async #findPoison(table: FlushTable, frozen: FrozenMemtable): Promise<Poison> {
     const poison: Poison = new Map()
     for (const entry of table.entries) {
-      try {
-        const result = await this.#runTable({ ...table, entries: [entry] }, frozen)
-        await this.#publisher.discard(filesOf([{ ...table, result }]))
-      } catch (error) {
-        if (this.#options.signal.aborted) throw error
-        poison.set(entry, toAppError(error).message)
-      }
+      const reason = await this.#poisonReason({ ...table, entries: [entry] }, frozen)
+      if (reason !== undefined) poison.set(entry, reason)
     }
     return poison
+  }
+
+  /** Why a table can not be encoded, however often; undefined where it can. */
+  async #poisonReason(table: FlushTable, frozen: FrozenMemtable): Promise<string | undefined> {
+    let reason: string | undefined
+    for (let attempt = 0; attempt < POISON_ATTEMPTS; attempt++) {
+      try {
+        const result = await this.#runTable(table, frozen)
+        await this.#publisher.discard(filesOf([{ ...table, result }]))
+        return undefined
+      } catch (error) {
+        if (this.#options.signal.aborted) throw error
+        reason = toAppError(error).message
+      }
+    }
+    return reason
   }
 
   async #recordOf(
