@@ -135,6 +135,17 @@ export class SegmentLog {
   }
 
   /**
+   * Writes, durably, that all so far was acknowledged or given up; nothing where nothing is open.
+   * @throws the error of the file system; what was acknowledged is safe in any case
+   */
+  async mark(): Promise<void> {
+    const active = this.#active
+    if (active === undefined || active.isEmpty || !this.isTrusted) return
+    await this.#write(active, [endFrame(this.#nextOffset)])
+    await this.#datasync(active)
+  }
+
+  /**
    * Marks a clean end and closes the file; the log can be recovered, not continued. Never fails: all
    * that was acknowledged is as durable as promised already, the mark only helps to find damage.
    */
@@ -142,10 +153,8 @@ export class SegmentLog {
     const active = this.#active
     this.#active = undefined
     if (active === undefined) return
-    const firstOffset = this.#nextOffset
-    const payload = new Uint8Array()
     try {
-      await active.write([{ type: FrameType.end, firstOffset, count: 0, groupIndex: 0, payload }])
+      await active.write([endFrame(this.#nextOffset)])
       await active.datasync()
       await active.close()
     } catch (error) {
@@ -355,6 +364,11 @@ function dataFrame(first: bigint, index: number, payload: Uint8Array): NewFrame 
     groupIndex: index,
     payload,
   }
+}
+
+/** No offset of its own: all below `firstOffset` was acknowledged or given up. */
+function endFrame(firstOffset: bigint): NewFrame {
+  return { type: FrameType.end, firstOffset, count: 0, groupIndex: 0, payload: new Uint8Array() }
 }
 
 function holeFrames({ start, end, reason }: Hole): NewFrame[] {

@@ -36,6 +36,11 @@ export interface WalOptions {
   readonly diskBytesMax: number
   /** Appends not yet durable; beyond it they are refused with log_unavailable. Default 64 MiB. */
   readonly waitingBytesMax?: number
+  /**
+   * A synced log that was idle for so long writes that all before was acknowledged: from then on
+   * damage to its last group is told from a torn write. Undefined: only `close` writes that.
+   */
+  readonly markIdleMs?: number
   readonly segmentIdentity: SegmentIdentity
   /**
    * All appended and not yet truncated rows from an offset on, ascending: asked for when a file

@@ -9,6 +9,7 @@
  */
 import assert from 'node:assert/strict'
 
+import type { Timer } from '@tributary/common/clock'
 import { AppError } from '@tributary/common/errors'
 import { isOutOfSpace } from '@tributary/common/file-system'
 
@@ -49,6 +50,10 @@ export class Wal {
   #retryAtMs = 0
   #retryDelayMs = RETRY_DELAY_MS
   #groupStartedMs = -Infinity
+  #groupEndedMs = -Infinity
+  /** A group came after the last mark. */
+  #isMarkDue = false
+  #markTimer: Timer | undefined
 
   private constructor(options: WalOptions, log: SegmentLog) {
     this.#options = options
@@ -128,6 +133,7 @@ export class Wal {
   async close(): Promise<void> {
     if (this.#state === 'closed') return
     this.#setState('closed')
+    this.#markTimer?.cancel()
     while (this.#isRunning) await this.#exclusively(() => nextTurn())
     await this.#exclusively(() => this.#log.close())
   }
@@ -191,6 +197,7 @@ export class Wal {
       this.#release(group)
       group.forEach(({ resolve }, index) => resolve(first + BigInt(index)))
       this.#succeed()
+      this.#markLater()
     } catch (error) {
       this.#fail(group, walError(error))
     }
@@ -210,6 +217,37 @@ export class Wal {
     this.#failure = undefined
     this.#retryDelayMs = RETRY_DELAY_MS
     if (this.#state === 'full' || this.#state === 'unavailable') this.#setState('open')
+  }
+
+  /** Under load the next group is the proof of this one: a mark costs a sync only where none comes. */
+  #markLater(): void {
+    const { sync, markIdleMs, clock } = this.#options
+    if (sync === 'none' || markIdleMs === undefined) return
+    this.#groupEndedMs = clock.monotonicMs()
+    this.#isMarkDue = true
+    this.#setMarkTimer(markIdleMs)
+  }
+
+  #setMarkTimer(delayMs: number): void {
+    this.#markTimer ??= this.#options.clock.after(delayMs, () => {
+      this.#markTimer = undefined
+      this.#markWhenIdle()
+    })
+  }
+
+  #markWhenIdle(): void {
+    // a group that is under way asks again when it has ended
+    if (!this.#isMarkDue || this.#isRunning || this.#state !== 'open') return
+    const { markIdleMs = Infinity, clock, logger } = this.#options
+    const leftMs = this.#groupEndedMs + markIdleMs - clock.monotonicMs()
+    if (leftMs > 0) {
+      this.#setMarkTimer(leftMs)
+      return
+    }
+    this.#isMarkDue = false
+    this.#exclusively(() => this.#log.mark()).catch((error: unknown) => {
+      logger.warn({ err: error }, 'the end of the log was not marked')
+    })
   }
 
   /** Everybody who waits is told: what is queued behind a failing disk would only grow old. */

@@ -1,7 +1,7 @@
 /** What the tests of the log share: options on a disk in memory, known payloads, a replay as data. */
 import { Buffer } from 'node:buffer'
 
-import { systemClock } from '@tributary/common/clock'
+import { systemClock, type Clock } from '@tributary/common/clock'
 import type { FileSystem } from '@tributary/common/file-system'
 import { createLogger } from '@tributary/common/logger'
 
@@ -24,6 +24,23 @@ export function walOptions(fs: FileSystem, overrides: Partial<WalOptions> = {}):
     diskBytesMax: 1024 * 1024 * 1024,
     segmentIdentity: { logId: 'store-1', topic: 'default', partition: 0 },
     ...overrides,
+  }
+}
+
+/** A clock for which every wait is over with the turn of the event loop: marks come at any moment. */
+export function hastyClock(): Clock {
+  let nowMs = 0
+  return {
+    ...systemClock,
+    monotonicMs: () => ++nowMs,
+    after(_delayMs, callback) {
+      const turn = setImmediate(callback)
+      return {
+        cancel: () => {
+          clearImmediate(turn)
+        },
+      }
+    },
   }
 }
 

@@ -14,7 +14,7 @@ import type { FaultOperation } from '@tributary/common/testing/fault-file-system
 
 import type { WalSync } from '../../src/wal/wal-options.ts'
 import type { Wal } from '../../src/wal/wal.ts'
-import { payloadOf, replay, walOptions } from './log-fixture.ts'
+import { hastyClock, payloadOf, replay, walOptions } from './log-fixture.ts'
 
 const FAILING = ['open', 'write', 'datasync', 'truncate', 'unlink', 'syncDirectory'] as const
 const CODES = ['EIO', 'ENOSPC'] as const
@@ -30,9 +30,11 @@ class Life {
   chainEnd = 0n
   number = 0
   readonly sync: WalSync
+  readonly hasMarks: boolean
 
   constructor(seed: number) {
     this.random = randomSource(seed)
+    this.hasMarks = seed % 2 === 0
     this.sync = this.random() < 0.8 ? 'group' : 'always'
   }
 
@@ -46,7 +48,8 @@ class Life {
         .sort(([a], [b]) => (a < b ? -1 : 1))
         .filter(([offset]) => offset >= from && offset >= this.chainEnd)
         .map(([offset, payload]) => ({ offset, payload }))
-    const options = walOptions(fs, { unflushed, segmentBytesMax: 6000, sync: this.sync })
+    const marks = this.hasMarks ? { clock: hastyClock(), markIdleMs: 1 } : {}
+    const options = walOptions(fs, { unflushed, segmentBytesMax: 6000, sync: this.sync, ...marks })
     const { wal, frames, holes } = await replay(options, this.chainEnd)
     for (const [offset, payload] of this.acknowledged) {
       if (offset < this.chainEnd) continue

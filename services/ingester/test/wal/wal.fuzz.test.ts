@@ -9,7 +9,7 @@ import { test } from 'node:test'
 import { FaultFileSystem } from '@tributary/common/testing/fault-file-system'
 import { randomSource } from '@tributary/common/testing/seeded-random'
 
-import { DIRECTORY, payloadOf, replay, walOptions } from './log-fixture.ts'
+import { DIRECTORY, hastyClock, payloadOf, replay, walOptions } from './log-fixture.ts'
 
 const seed = Number(process.env['FUZZ_SEED'] ?? Date.now() % 1_000_000_007)
 const seconds = Number(process.env['FUZZ_SECONDS'] ?? 2)
@@ -27,8 +27,9 @@ async function makeLog(
   random: () => number,
 ): Promise<{ files: Map<string, Buffer>; rows: Buffer[] }> {
   const fs = new FaultFileSystem()
+  const marks = random() < 0.5 ? { clock: hastyClock(), markIdleMs: 1 } : {}
   const { wal } = await replay(
-    walOptions(fs, { segmentBytesMax: 4000 + Math.floor(random() * 20_000) }),
+    walOptions(fs, { segmentBytesMax: 4000 + Math.floor(random() * 20_000), ...marks }),
   )
   const rows: Buffer[] = []
   while (rows.length < ROWS) {
