@@ -9,8 +9,8 @@
 import type { Socket } from 'node:net'
 
 import type { Clock } from '../clock.ts'
-import type { BrokerAddress, KafkaAccess } from './broker-socket.ts'
-import { openSocket, readTlsFiles } from './broker-socket.ts'
+import type { BrokerAddress, KafkaAccess, Secrets } from './broker-socket.ts'
+import { openSocket, readSecrets } from './broker-socket.ts'
 import { KafkaError, kafkajsFailure } from './kafka-error.ts'
 import { createConnection, exchangeVersions } from './kafkajs-parts.ts'
 import type { KafkajsConnection } from './kafkajs-parts.ts'
@@ -51,6 +51,7 @@ export class BrokerConnection {
   #kafkajs: KafkajsConnection | undefined
   #socket: Socket | undefined
   #end: KafkaError | undefined
+  #isReady = false
 
   private constructor(access: KafkaAccess, clock: Clock) {
     this.#access = access
@@ -131,14 +132,13 @@ export class BrokerConnection {
   }
 
   async #handshake(address: BrokerAddress): Promise<void> {
-    const tls = await readTlsFiles(this.#access.tls)
+    const { tls, sasl } = await readSecrets(this.#access)
     if (this.#end !== undefined) throw this.#end
     const kafkajs = createConnection({
       ...address,
       clientId: this.#access.clientId,
       connectTimeoutMs: this.#access.connectTimeoutMs,
-      // kafkajs keeps the state of a login in this object
-      sasl: this.#access.sasl === undefined ? undefined : { ...this.#access.sasl },
+      sasl,
       makeSocket: (onConnect) => this.#makeSocket(address, tls, onConnect),
     })
     this.#kafkajs = kafkajs
@@ -151,20 +151,20 @@ export class BrokerConnection {
       }
     }
     await kafkajs.authenticate()
+    this.#isReady = true
   }
 
-  #makeSocket(
-    address: BrokerAddress,
-    tls: Awaited<ReturnType<typeof readTlsFiles>>,
-    onConnect: () => void,
-  ): Socket {
+  #makeSocket(address: BrokerAddress, tls: Secrets['tls'], onConnect: () => void): Socket {
     const socket = openSocket(address, tls, onConnect)
     this.#socket = socket
     socket.once('error', (error: NodeJS.ErrnoException) => {
       const isRefused = TLS_REFUSAL.test(error.code ?? '')
       this.end(new KafkaError(error.code ?? error.message, isRefused ? 'unfit' : 'unknown', error))
     })
-    const onClose = (): void => this.end(new KafkaError('connection closed', 'unknown'))
+    const onClose = (): void => {
+      const reason = this.#isReady ? 'connection closed' : 'connection closed during the handshake'
+      this.end(new KafkaError(reason, 'unknown'))
+    }
     socket.once('end', onClose)
     socket.once('close', onClose)
     return socket

@@ -8,28 +8,44 @@ import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import type { SASLOptions } from 'kafkajs'
 
 import { AppError } from '../errors.ts'
+import { KafkaError } from './kafka-error.ts'
 
 export interface BrokerAddress {
   readonly host: string
   readonly port: number
 }
 
-/** Paths of PEM files, read for every connection: a renewed certificate needs no restart. */
+/** Paths of PEM files. */
 export interface TlsFiles {
   /** Authorities to trust; default: those that Node trusts. */
-  readonly caFile?: string
+  readonly caFile?: string | undefined
   /** Certificate chain and key of this client, where brokers ask for one. */
-  readonly certFile?: string
-  readonly keyFile?: string
+  readonly certFile?: string | undefined
+  readonly keyFile?: string | undefined
 }
 
-/** How brokers are reached, and as whom. */
+export interface SaslUser {
+  readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
+  readonly username: string
+  readonly passwordFile: string
+}
+
+/**
+ * How brokers are reached, and as whom. Files are read for every connection: a renewed certificate or
+ * password needs no restart.
+ */
 export interface KafkaAccess {
   readonly clientId: string
   /** For TCP, TLS and SASL together. */
   readonly connectTimeoutMs: number
-  readonly tls?: TlsFiles
-  readonly sasl?: SASLOptions
+  readonly tls?: TlsFiles | undefined
+  readonly sasl?: SaslUser | undefined
+}
+
+/** What the files say now. */
+export interface Secrets {
+  readonly tls: TlsOptions | undefined
+  readonly sasl: SASLOptions | undefined
 }
 
 /** A dead peer that sent nothing is noticed after this and the system's own probes. */
@@ -47,16 +63,32 @@ export function parseBrokerAddress(text: string): BrokerAddress {
   return { host: match[1] ?? match[2]!, port }
 }
 
-/** Reads the files that TLS needs; undefined without TLS. @throws what the file system throws */
-export async function readTlsFiles(files: TlsFiles | undefined): Promise<TlsOptions | undefined> {
-  if (files === undefined) return undefined
-  const read = (path: string | undefined) => (path === undefined ? undefined : readFile(path))
-  const [ca, cert, key] = await Promise.all([
-    read(files.caFile),
-    read(files.certFile),
-    read(files.keyFile),
+/** Reads certificates and password. @throws KafkaError unfit: a file cannot be read */
+export async function readSecrets({ tls, sasl }: KafkaAccess): Promise<Secrets> {
+  const [ca, cert, key, password] = await Promise.all([
+    read(tls?.caFile),
+    read(tls?.certFile),
+    read(tls?.keyFile),
+    read(sasl?.passwordFile),
   ])
-  return { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) }
+  return {
+    tls: tls && { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) },
+    // a newline at the end is the editor's
+    sasl: sasl && {
+      mechanism: sasl.mechanism,
+      username: sasl.username,
+      password: String(password).replace(/\r?\n$/, ''),
+    },
+  }
+}
+
+async function read(path: string | undefined): Promise<Buffer | undefined> {
+  if (path === undefined) return undefined
+  try {
+    return await readFile(path)
+  } catch (error) {
+    throw new KafkaError(`cannot read ${path}`, 'unfit', error)
+  }
 }
 
 /** Begins to connect; the callback comes when the connection stands, with TLS shaken hands. */

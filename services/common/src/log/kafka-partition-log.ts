@@ -9,6 +9,7 @@
 import { AppError } from '../errors.ts'
 import { systemClock } from '../clock.ts'
 import type { Clock } from '../clock.ts'
+import type { KafkaConfig, KafkaProfile } from '../config/kafka-settings.ts'
 import { addressText } from './broker-link.ts'
 import type { BrokerAddress, KafkaAccess } from './broker-socket.ts'
 import { parseBrokerAddress } from './broker-socket.ts'
@@ -22,7 +23,7 @@ import type { LogReader, LogReaderHandler, OffsetBounds, PartitionLog } from './
 import { BATCH_HEADER_BYTES, RECORD_FRAMING_BYTES_MAX } from './record-batch.ts'
 import { TopicAdmin } from './topic-admin.ts'
 import { checkTopic } from './topic-check.ts'
-import type { KafkaProfile, TopicFinding } from './topic-check.ts'
+import type { TopicFinding } from './topic-check.ts'
 import { TopicMap } from './topic-map.ts'
 
 export interface KafkaLogOptions {
@@ -35,6 +36,33 @@ export interface KafkaLogOptions {
   /** How long a broker holds a fetch where it has nothing; default 200 ms. */
   readonly fetchWaitMs?: number
   readonly clock?: Clock
+}
+
+/** What the settings say. */
+export function kafkaLogOptions(config: KafkaConfig): KafkaLogOptions {
+  const { kafkaSaslMechanism, kafkaSaslUsername, kafkaSaslPasswordFile } = config
+  const { kafkaCaFile, kafkaCertFile, kafkaKeyFile } = config
+  return {
+    brokers: config.kafkaBrokers.split(','),
+    topic: config.kafkaTopic,
+    profile: config.kafkaProfile,
+    fetchWaitMs: config.kafkaFetchWaitMs,
+    access: {
+      clientId: config.kafkaClientId,
+      connectTimeoutMs: config.kafkaConnectTimeoutMs,
+      tls: config.kafkaTls
+        ? { caFile: kafkaCaFile, certFile: kafkaCertFile, keyFile: kafkaKeyFile }
+        : undefined,
+      sasl:
+        kafkaSaslMechanism === 'none'
+          ? undefined
+          : {
+              mechanism: kafkaSaslMechanism,
+              username: kafkaSaslUsername ?? '',
+              passwordFile: kafkaSaslPasswordFile ?? '',
+            },
+    },
+  }
 }
 
 /** Also how long a partition that is resumed may wait for a fetch of others to end. */

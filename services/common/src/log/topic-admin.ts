@@ -4,7 +4,7 @@ import type { Admin } from 'kafkajs'
 
 import { addressText } from './broker-link.ts'
 import type { BrokerAddress, KafkaAccess } from './broker-socket.ts'
-import { openSocket, readTlsFiles } from './broker-socket.ts'
+import { openSocket, readSecrets } from './broker-socket.ts'
 import { toLogError } from './kafka-error.ts'
 import { createKafkajs } from './kafkajs-parts.ts'
 
@@ -65,13 +65,13 @@ export class TopicAdmin {
   /** A client for one call: what it caches is not missed, and what breaks in it is gone with it. */
   async #call<T>(topic: string, run: (admin: Admin) => Promise<T>): Promise<T> {
     try {
-      const tls = await readTlsFiles(this.#access.tls)
+      const { tls, sasl } = await readSecrets(this.#access)
       const admin = createKafkajs({
         brokers: this.#bootstrap.map(addressText),
         clientId: this.#access.clientId,
         connectTimeoutMs: this.#access.connectTimeoutMs,
         requestTimeoutMs: REQUEST_TIMEOUT_MS,
-        sasl: this.#access.sasl,
+        sasl,
         socketFactory: ({ host, port, onConnect }) => openSocket({ host, port }, tls, onConnect),
       }).admin()
       try {

@@ -2,12 +2,9 @@
  * Whether a topic is fit to carry telemetry: what `doctor` shows, and what a role refuses to start on.
  * Each finding names the setting, what it is and what to do.
  */
+import type { KafkaProfile } from '../config/kafka-settings.ts'
 import { LIMITS } from '../limits.ts'
 import type { PartitionMetadata } from './metadata-request.ts'
-
-/** Development takes one broker and short retention; production refuses what loses data. */
-export const KAFKA_PROFILES = ['production', 'development'] as const
-export type KafkaProfile = (typeof KAFKA_PROFILES)[number]
 
 export interface TopicFinding {
   /** A setting of the topic, or `replication`, `partitions`. */
