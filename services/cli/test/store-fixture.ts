@@ -22,6 +22,8 @@ export interface FixtureFile {
   readonly keyValues?: Readonly<Record<string, string>>
   readonly timeMin?: string
   readonly timeMax?: string
+  /** Default 1; 0 needs no schema object. */
+  readonly schemaVersion?: number
 }
 
 export class StoreFixture {
@@ -82,7 +84,9 @@ export class StoreFixture {
         epoch: 1,
         writer: 'test',
         schemaVersions: Object.fromEntries(
-          committed.map((file) => [`${file.tenant}/${file.signal}`, 1]),
+          committed.map((file, at) => {
+            return [`${file.tenant}/${file.signal}`, files[at]!.schemaVersion ?? 1]
+          }),
         ),
         files: committed,
         counts: { rowsIn: rows, rowsStored: rows, rowsSuppressed: 0, rowsQuarantined: 0 },

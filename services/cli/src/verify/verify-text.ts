@@ -1,6 +1,8 @@
+import type { IndexDrift } from '@tributary/common/catalogue/index-drift'
 import type { VerifyReport } from '@tributary/common/verify/verify-report'
 
 import { sectionText, sizeText } from '../inspect/report-text.ts'
+import type { IndexReport } from './index-check.ts'
 
 /** Entries of a list that a person reads; --json has more. */
 const SHOWN_MAX = 50
@@ -74,4 +76,32 @@ function verdictText(report: VerifyReport): string {
   if (report.isWhole) return `proved: ${sums} in ${report.chains.length} chains\n`
   const count = report.problems.length + report.leftOut.problems
   return `NOT proved: ${count} problems; checked ${sums}\n`
+}
+
+/** What was found of the index, and what was done about it. */
+export function indexText({ before, rebuilt, after }: IndexReport): string {
+  const lines = [driftText(before)]
+  if (rebuilt !== undefined) {
+    const { files, commits, chains, durationMs } = rebuilt
+    const seconds = (durationMs / 1000).toFixed(1)
+    lines.push(
+      `made anew: ${files} files of ${commits} commits in ${chains} chains, in ${seconds} s`,
+    )
+  }
+  if (after !== undefined) lines.push(driftText(after))
+  return `${lines.join('\n')}\n`
+}
+
+function driftText(drift: IndexDrift): string {
+  const { files, missing, different, extra, wrongEnds, behind, named } = drift
+  const waiting = behind === 0 ? '' : `, ${behind} files behind it in the commits`
+  if (drift.isTrue) return `index is true: ${files} files${waiting}`
+  const wrong = [
+    `${missing} missing`,
+    `${different} different`,
+    `${extra} in no commit`,
+    `${wrongEnds.length} partitions with a wrong end`,
+  ]
+  const keys = [...named, ...wrongEnds].slice(0, SHOWN_MAX).map((key) => `\n  ${key}`)
+  return `index is NOT true: ${files} files, ${wrong.join(', ')}${waiting}${keys.join('')}`
 }

@@ -17,7 +17,7 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 export async function storeIdentity(store: ObjectStore): Promise<string> {
   await store.settle('')
   const own = { formatVersion: FORMAT_VERSION, id: randomUUID(), createdAt: new Date() }
-  const found = await read(store)
+  const found = await readStoreIdentity(store)
   if (found !== undefined) return found
   try {
     const body = Buffer.from(`${JSON.stringify(own)}\n`)
@@ -25,13 +25,17 @@ export async function storeIdentity(store: ObjectStore): Promise<string> {
     return own.id
   } catch (error) {
     const winner = error instanceof AppError && error.code === 'object_exists'
-    const id = winner ? await read(store) : undefined
+    const id = winner ? await readStoreIdentity(store) : undefined
     if (id === undefined) throw error
     return id
   }
 }
 
-async function read(store: ObjectStore): Promise<string | undefined> {
+/**
+ * The id of a store, undefined where nobody has drawn one yet: for tools that only read.
+ * @throws AppError commit_damaged where store.json is not ours
+ */
+export async function readStoreIdentity(store: ObjectStore): Promise<string | undefined> {
   try {
     const bytes = await store.get(STORE_KEY, { bytesMax: IDENTITY_BYTES_MAX })
     const json = JsonReader.parse(bytes, IDENTITY_BYTES_MAX, 'commit_damaged')
