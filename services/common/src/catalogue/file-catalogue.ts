@@ -5,7 +5,9 @@
 import type { CommitFile } from '../commit/commit-record.ts'
 import type { ObjectStore } from '../object-store/object-store.ts'
 import type { FileIndex, FileSelection, IndexState, IndexedChain } from './file-index.ts'
+import type { PartitionId } from '../paths.ts'
 import { listChains, readChainFrom } from '../commit/chain-range.ts'
+import { mapOrdered } from '../commit/ordered-map.ts'
 import { AppError } from '../errors.ts'
 import { metadataUnavailable } from '../metadata/redis-errors.ts'
 import { partitionPath } from '../paths.ts'
@@ -13,6 +15,8 @@ import { endsByTag, isFileSelected, isIndexed } from './index-entry.ts'
 
 /** Files of one answer: at 400 B each 200 MB. */
 export const CATALOGUE_FILES_MAX = 500_000
+/** Chains that are read at the same time, each with some commits ahead. */
+const CHAINS_IN_FLIGHT_MAX = 8
 /** A generation that is replaced while it is read is read again, this often. */
 const READS_MAX = 3
 
@@ -38,17 +42,32 @@ export async function readCatalogue(
   const indexed = index === undefined ? NOTHING : await readIndexOrNothing(index, selection)
   const files = [...indexed.files]
   const ends = new Map<string, bigint>()
-  for await (const id of listChains(store)) {
-    const from = indexed.chains.get(partitionPath(id))?.end ?? 0n
-    let end = from
-    for await (const record of readChainFrom(store, id, from)) {
-      files.push(...record.files.filter((file) => isFileSelected(file, selection)))
-      checkCount(files)
-      end = BigInt(record.end)
-    }
-    ends.set(partitionPath(id), end)
+  const known = [...indexed.chains.values()].map(({ id }) => id)
+  const tails = mapOrdered(listChains(store, known), CHAINS_IN_FLIGHT_MAX, (id) => {
+    return readTail(store, id, indexed.chains.get(partitionPath(id))?.end ?? 0n, selection)
+  })
+  for await (const tail of tails) {
+    for (const file of tail.files) files.push(file)
+    checkCount(files)
+    ends.set(partitionPath(tail.id), tail.end)
   }
   return { files, ends, indexedFiles: indexed.files.length }
+}
+
+async function readTail(
+  store: ObjectStore,
+  id: PartitionId,
+  from: bigint,
+  selection: FileSelection,
+): Promise<{ id: PartitionId; files: CommitFile[]; end: bigint }> {
+  const files: CommitFile[] = []
+  let end = from
+  for await (const record of readChainFrom(store, id, from)) {
+    files.push(...record.files.filter((file) => isFileSelected(file, selection)))
+    checkCount(files)
+    end = BigInt(record.end)
+  }
+  return { id, files, end }
 }
 
 interface IndexedFiles {

@@ -13,16 +13,39 @@ const READS_IN_FLIGHT_MAX = 16
 const BEHIND_DIGITS = '~'
 
 /**
- * The partitions that have commits, found by one listing each: what lies between is jumped over.
+ * The partitions that have commits: what lies between two is jumped over, one listing each.
+ * @param known partitions that may have some: what lies between those is looked at side by side
  * @throws AppError chain_broken for an object that is no commit
  */
-export async function* listChains(store: ObjectStore): AsyncGenerator<PartitionId> {
-  for (let after: string | undefined; ;) {
+export async function* listChains(
+  store: ObjectStore,
+  known: Iterable<PartitionId> = [],
+): AsyncGenerator<PartitionId> {
+  const prefixes = [...known].map(commitPrefix).sort()
+  const gaps = ['', ...prefixes].map((prefix, at) => ({ prefix, until: prefixes[at] }))
+  const found = mapOrdered(gaps, READS_IN_FLIGHT_MAX, ({ prefix, until }) => {
+    return chainsBetween(store, prefix, until)
+  })
+  for await (const ids of found) yield* ids
+}
+
+/** Chains behind the one of `prefix`, up to and with the one of `until`. */
+async function chainsBetween(
+  store: ObjectStore,
+  prefix: string,
+  until: string | undefined,
+): Promise<PartitionId[]> {
+  const ids: PartitionId[] = []
+  let after = prefix === '' ? undefined : `${prefix}${BEHIND_DIGITS}`
+  for (;;) {
     const key = await firstKey(store, COMMITS_PREFIX, after)
-    if (key === undefined) return
+    if (key === undefined) return ids
     const { start: _start, ...id } = parseKey(key)
-    yield id
-    after = `${commitPrefix(id)}${BEHIND_DIGITS}`
+    const found = commitPrefix(id)
+    if (until !== undefined && found > until) return ids
+    ids.push(id)
+    if (found === until) return ids
+    after = `${found}${BEHIND_DIGITS}`
   }
 }
 

@@ -122,10 +122,19 @@ describe('listChains', () => {
     }
     const found: number[] = []
     for await (const { partition } of listChains(store)) found.push(partition)
-    assert.deepEqual(
-      found.sort((a, b) => a - b),
-      [0, 1, 2, 10, 11, 100],
-    )
+    found.sort((a, b) => a - b)
+    assert.deepEqual(found, [0, 1, 2, 10, 11, 100])
+    for (const known of [[0], [100], [1, 10, 5], [7, 99, 1000], [0, 1, 2, 10, 11, 100]]) {
+      const again: number[] = []
+      for await (const { partition } of listChains(
+        store,
+        known.map((at) => chains.idOf(at)),
+      )) {
+        again.push(partition)
+      }
+      again.sort((a, b) => a - b)
+      assert.deepEqual(again, found, `knowing ${known.join(' ')}`)
+    }
   })
 })
 
