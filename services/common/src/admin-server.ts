@@ -22,8 +22,8 @@ export interface AdminServerOptions {
   readonly certificate?: ServerCertificate | undefined
   /** Whether requests can be taken and stored now. */
   readonly isReady: () => boolean
-  /** Commits all that was acknowledged; resolves with a line for people. */
-  readonly flush: () => Promise<string>
+  /** Commits all that was acknowledged; resolves with a line for people. Undefined: nothing to commit. */
+  readonly flush?: (() => Promise<string>) | undefined
 }
 
 export interface AdminServer {
@@ -81,7 +81,8 @@ function serverOf(
 }
 
 function routesOf(options: AdminServerOptions): ReadonlyMap<string, Route> {
-  return new Map<string, Route>([
+  const { flush } = options
+  const routes = new Map<string, Route>([
     [
       'GET /livez',
       (response) => {
@@ -102,13 +103,13 @@ function routesOf(options: AdminServerOptions): ReadonlyMap<string, Route> {
         response.writeHead(200, { 'content-type': options.registry.contentType }).end(text)
       },
     ],
-    [
-      'POST /flush',
-      async (response) => {
-        answer(response, 200, await options.flush())
-      },
-    ],
   ])
+  if (flush !== undefined) {
+    routes.set('POST /flush', async (response) => {
+      answer(response, 200, await flush())
+    })
+  }
+  return routes
 }
 
 async function dispatch(

@@ -3,39 +3,27 @@
  * the place of Kafka's offsets. It only wires; parts start bottom up and stop top down, so that what
  * was accepted is flushed and committed before the log closes.
  */
-import { fileURLToPath } from 'node:url'
 import { systemClock } from '@tributary/common/clock'
-import { createAdminGrpcServer, type AdminGrpcServer } from '@tributary/common/admin-grpc-server'
-import { createAdminServer, type AdminServer } from '@tributary/common/admin-server'
-import { collectAfterStart, tuneCollector } from '@tributary/common/collector-tuning'
+import { tuneCollector } from '@tributary/common/collector-tuning'
 import {
   objectStoreUrl,
   standaloneSettings,
   type StandaloneConfig,
 } from '@tributary/common/config/settings'
 import { AppError } from '@tributary/common/errors'
-import { EventLoopMonitor } from '@tributary/common/event-loop-monitor'
-import { Lifecycle } from '@tributary/common/lifecycle'
 import { LIMITS } from '@tributary/common/limits'
-import { createLogger, type Logger } from '@tributary/common/logger'
-import { createRegistry } from '@tributary/common/metrics'
 import { openObjectStore, type ObjectStore } from '@tributary/common/object-store/object-store'
 import { storeIdentity } from '@tributary/common/object-store/store-identity'
-import { openServerCertificate, type ServerCertificate } from '@tributary/common/server-certificate'
+import { RoleProcess } from '@tributary/common/role-process'
 import {
   openStandalonePartition,
   type StandalonePartition,
 } from '@tributary/ingester/standalone-partition'
-import { Admission } from '@tributary/router/admission'
 import { Batcher } from '@tributary/router/batcher'
+import type { ExportHandler } from '@tributary/router/export-handler'
 import { createIngestHandler } from '@tributary/router/ingest-handler'
 import { RouterMetrics } from '@tributary/router/metrics'
-import { createGrpcReceiver } from '@tributary/router/receive/grpc-receiver'
-import { createHttpReceiver } from '@tributary/router/receive/http-receiver'
-import type { Receiver } from '@tributary/router/receive/receiver'
-import { receiverTls } from '@tributary/router/receive/receiver-tls'
-import { ReceiverMetrics } from '@tributary/router/receive/receiver-metrics'
-import { openCredentials, type Credentials } from '@tributary/router/tenants/credentials'
+import { decodeSettings, Receiving } from '@tributary/router/receiving'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { OrphanSweeper } from './orphan-sweeper.ts'
 import { printWelcome, type WelcomeFacts } from './welcome.ts'
@@ -48,126 +36,77 @@ const PARTITION = 0
 const RETRY_WINDOW_ENTRIES_MAX = 1_000_000
 
 /** Runs until a signal or a fatal failure; returns the exit status. */
-export async function runStandalone(config: StandaloneConfig): Promise<number> {
+export function runStandalone(config: StandaloneConfig): Promise<number> {
   tuneCollector()
-  const isTerminal = process.stdout.isTTY
-  const logger = createLogger({ name: 'standalone', level: isTerminal ? 'warn' : config.logLevel })
-  const standalone = new Standalone(config, logger, isTerminal)
-  return standalone.run()
+  return new Standalone(config, process.stdout.isTTY).run()
 }
 
 class Standalone {
   readonly #config: StandaloneConfig
-  readonly #logger: Logger
   readonly #isTerminal: boolean
-  readonly #registry = createRegistry()
-  readonly #monitor = new EventLoopMonitor(this.#registry)
-  readonly #metrics = new RouterMetrics(this.#registry)
-  readonly #lifecycle: Lifecycle
-  #certificate: ServerCertificate | undefined
-  #admin: AdminServer | undefined
-  #adminGrpc: AdminGrpcServer | undefined
+  readonly #process: RoleProcess
+  readonly #metrics: RouterMetrics
+  readonly #receiving: Receiving
   #data: DataDirectory | undefined
   #store: ObjectStore | undefined
   #partition: StandalonePartition | undefined
   #sweeper: OrphanSweeper | undefined
-  #credentials: Credentials | undefined
-  #receivers: Receiver[] = []
-  #isServing = false
-  #failure: unknown
 
-  constructor(config: StandaloneConfig, logger: Logger, isTerminal: boolean) {
+  constructor(config: StandaloneConfig, isTerminal: boolean) {
     this.#config = config
-    this.#logger = logger
     this.#isTerminal = isTerminal
-    this.#lifecycle = new Lifecycle({ logger, stopTimeoutMs: config.stopTimeoutMs })
+    this.#process = new RoleProcess({
+      name: 'standalone',
+      config,
+      logLevel: isTerminal ? 'warn' : config.logLevel,
+      isReady: () => this.#receiving.isServing,
+      flush: () => this.#flush(),
+    })
+    this.#metrics = new RouterMetrics(this.#process.registry)
+    this.#receiving = new Receiving({
+      process: this.#process,
+      config,
+      handler: () => this.#createHandler(),
+      onServing: (ports) => {
+        this.#welcome(ports)
+      },
+    })
   }
 
-  async run(): Promise<number> {
-    this.#addProcess()
-    this.#addStorage()
-    this.#addReceiving()
-    if (this.#isTerminal) this.#addStatusLine()
-    const status = await this.#lifecycle.runUntilSignal()
-    return this.#failure === undefined ? status : 1
-  }
-
-  #addProcess(): void {
-    const lifecycle = this.#lifecycle
-    lifecycle.add({
+  run(): Promise<number> {
+    this.#process.add({
       name: 'data directory',
       start: async () => {
         this.#data = await openDataDirectory(this.#config.dataDir)
       },
       stop: () => this.#data?.release(),
     })
-    lifecycle.add({
-      name: 'event loop monitor',
-      start: () => {
-        this.#monitor.start()
-      },
-      stop: () => {
-        this.#monitor.stop()
-      },
-    })
-    lifecycle.add({
-      name: 'certificate',
-      start: async () => {
-        const parts = { clock: systemClock, logger: this.#logger, registry: this.#registry }
-        this.#certificate = await openServerCertificate(this.#config, parts)
-      },
-      stop: () => this.#certificate?.stop(),
-    })
-    lifecycle.add({
-      name: 'admin server',
-      start: () => this.#startAdmin(),
-      stop: async () => {
-        await this.#adminGrpc?.close()
-        await this.#admin?.close()
-      },
-    })
+    this.#process.addAdmin()
+    this.#addStorage()
+    this.#receiving.addParts()
+    if (this.#isTerminal) this.#addStatusLine()
+    return this.#process.run()
   }
 
   #addStorage(): void {
-    const lifecycle = this.#lifecycle
-    lifecycle.add({
+    const { logger } = this.#process
+    this.#process.add({
       name: 'object store',
       start: () => this.#openStore(),
       stop: () => this.#store?.close(),
     })
-    lifecycle.add({
+    this.#process.add({
       name: 'partition',
       start: () => this.#openPartition(),
       stop: () => this.#partition?.close(),
     })
-    lifecycle.add({
+    this.#process.add({
       name: 'orphan sweeper',
       start: () => {
-        this.#sweeper = new OrphanSweeper(this.#store!, this.#logger)
+        this.#sweeper = new OrphanSweeper(this.#store!, logger)
         this.#sweeper.start()
       },
       stop: () => this.#sweeper?.stop(),
-    })
-  }
-
-  #addReceiving(): void {
-    this.#lifecycle.add({
-      name: 'credentials',
-      start: async () => {
-        this.#credentials = await openCredentials({
-          ...this.#config,
-          areCertificatesNamed: this.#config.tlsClientTenant !== 'none',
-          clock: systemClock,
-          logger: this.#logger,
-          registry: this.#registry,
-        })
-      },
-      stop: () => this.#credentials?.close(),
-    })
-    this.#lifecycle.add({
-      name: 'receivers',
-      start: () => this.#startReceivers(),
-      stop: () => this.#drainReceivers(),
     })
   }
 
@@ -177,7 +116,7 @@ class Standalone {
       unflushedRows: this.#partition?.appends.unflushedRows ?? 0,
       files: this.#partition?.metrics.files ?? 0,
     }))
-    this.#lifecycle.add({
+    this.#process.add({
       name: 'status line',
       start: () => {
         line.start()
@@ -186,27 +125,6 @@ class Standalone {
         line.stop()
       },
     })
-  }
-
-  async #startAdmin(): Promise<void> {
-    this.#admin = createAdminServer({
-      host: this.#config.host,
-      port: this.#config.adminPort,
-      certificate: this.#config.adminTls ? this.#certificate : undefined,
-      registry: this.#registry,
-      logger: this.#logger,
-      isReady: () => this.#isServing,
-      flush: () => this.#flush(),
-    })
-    await this.#admin.start()
-    this.#adminGrpc = createAdminGrpcServer({
-      host: this.#config.host,
-      port: this.#config.adminGrpcPort,
-      certificate: this.#config.adminTls ? this.#certificate : undefined,
-      isReady: () => this.#isServing,
-      protoFolder: fileURLToPath(new URL('../../../proto', import.meta.url)),
-    })
-    await this.#adminGrpc.start()
   }
 
   async #flush(): Promise<string> {
@@ -222,7 +140,7 @@ class Standalone {
     this.#store = await openObjectStore(objectStoreUrl(this.#config), {
       ...(objectStoreEndpoint === undefined ? {} : { endpoint: objectStoreEndpoint }),
       region: objectStoreRegion,
-      logger: this.#logger,
+      logger: this.#process.logger,
     })
     await this.#store.probe()
   }
@@ -237,58 +155,38 @@ class Standalone {
       directory: data.path,
       settings: { ...this.#config, retryWindowEntriesMax: RETRY_WINDOW_ENTRIES_MAX },
       clock: systemClock,
-      logger: this.#logger,
-      registry: this.#registry,
+      logger: this.#process.logger,
+      registry: this.#process.registry,
       onFatal: (error) => {
-        this.#failWith(error)
+        // the rows lie in the log for the next start
+        this.#receiving.stopServing()
+        this.#process.fail(error, 'the partition can not go on')
       },
     })
   }
 
-  async #startReceivers(): Promise<void> {
-    const { host, otlpGrpcPort, otlpHttpPort, inflightBytesMax } = this.#config
-    const admission = new Admission({ inFlightBytesMax: inflightBytesMax, clock: systemClock })
-    const shared = {
-      host,
-      handler: createIngestHandler({
-        batcher: new Batcher({
-          sink: this.#partition!.appends,
-          clock: systemClock,
-          batchBytesMax: LIMITS.batchBytesMax,
-          batchRowsMax: LIMITS.batchRowsMax,
-          tenantsMax: this.#config.tenantsMax,
-        }),
+  #createHandler(): ExportHandler {
+    const { tenantsMax } = this.#config
+    return createIngestHandler({
+      batcher: new Batcher({
+        sink: this.#partition!.appends,
         clock: systemClock,
-        metrics: this.#metrics,
-        tenantsMax: this.#config.tenantsMax,
-        itemAgeMaxMs: this.#config.itemAgeMaxMs === 0 ? undefined : this.#config.itemAgeMaxMs,
-        itemAheadMaxMs: this.#config.itemAheadMaxMs,
+        batchBytesMax: LIMITS.batchBytesMax,
+        batchRowsMax: LIMITS.batchRowsMax,
+        tenantsMax,
       }),
-      admission,
-      limits: {
-        requestBytesMax: this.#config.requestBytesMax,
-        connectionsMax: this.#config.connectionsMax,
-        connectionAgeMs: this.#config.connectionAgeMaxMs,
-        answerTimeoutMs: this.#config.requestTimeoutMs,
-      },
-      authenticator: this.#credentials?.authenticator,
-      tls: receiverTls(this.#certificate, this.#config),
-      logger: this.#logger,
-      metrics: new ReceiverMetrics(this.#registry, admission),
-      clock: systemClock,
-    }
-    const grpc = createGrpcReceiver({ ...shared, port: otlpGrpcPort })
-    const http = createHttpReceiver({ ...shared, port: otlpHttpPort })
-    collectAfterStart()
-    for (const receiver of [grpc, http]) {
-      await receiver.start()
-      this.#receivers.push(receiver)
-    }
-    this.#isServing = true
-    const ports = { grpc: grpc.port, http: http.port, admin: this.#admin!.port }
+      metrics: this.#metrics,
+      tenantsMax,
+      ...decodeSettings(this.#config),
+    })
+  }
+
+  #welcome({ grpc, http }: { readonly grpc: number; readonly http: number }): void {
+    const ports = { grpc, http, admin: this.#process.adminPort }
     const storeUrl = this.#store!.url
-    this.#logger.info({ ports, store: storeUrl, data: this.#data!.path }, 'ready')
-    if (this.#isTerminal) printWelcome(process.stdout, this.#welcomeFacts(host, ports, storeUrl))
+    this.#process.logger.info({ ports, store: storeUrl, data: this.#data!.path }, 'ready')
+    if (!this.#isTerminal) return
+    printWelcome(process.stdout, this.#welcomeFacts(this.#config.host, ports, storeUrl))
   }
 
   #welcomeFacts(host: string, ports: WelcomeFacts['ports'], storeUrl: string): WelcomeFacts {
@@ -307,19 +205,5 @@ class Standalone {
           : ` --data-dir ${config.dataDir}`
         : ` --object-store ${storeUrl}`,
     }
-  }
-
-  async #drainReceivers(): Promise<void> {
-    this.#isServing = false
-    const graceMs = this.#config.stopTimeoutMs / 2
-    await Promise.all(this.#receivers.map((receiver) => receiver.drain(graceMs)))
-  }
-
-  /** Nothing more can be committed: stop taking data; the rows lie in the log for the next start. */
-  #failWith(error: unknown): void {
-    this.#failure = error
-    this.#isServing = false
-    this.#logger.fatal({ err: error }, 'the partition can not go on')
-    process.kill(process.pid, 'SIGTERM')
   }
 }
