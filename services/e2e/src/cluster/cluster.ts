@@ -16,7 +16,7 @@ import { uncommittedPartitions } from './chain-ends.ts'
 import { ClusterParts, TOPIC } from './cluster-parts.ts'
 import { ClusterProcess } from './cluster-process.ts'
 import { LineBoard } from './line-board.ts'
-import { standaloneFlags } from './role-flags.ts'
+import { roleFlags, type RoleFacts } from './role-flags.ts'
 import { SmallDisk } from './small-disk.ts'
 
 export interface ClusterOptions {
@@ -66,7 +66,7 @@ export class Cluster {
     const parts = await ClusterParts.start({ board, seed, hasCluster: !isStandalone, partitions })
     const cluster = new Cluster(folder, board, parts, options)
     try {
-      if (isStandalone) await cluster.#add('standalone', 'standalone-1')
+      await cluster.#addAll()
       await Promise.all(cluster.processes.map((each) => each.start()))
       return cluster
     } catch (error) {
@@ -135,25 +135,60 @@ export class Cluster {
     if (!isKept) await rm(this.folder, { recursive: true, force: true })
   }
 
+  async #addAll(): Promise<void> {
+    const { isStandalone, routers, ingesters } = this.#options
+    if (isStandalone) {
+      await this.#add('standalone', 'standalone-1')
+      return
+    }
+    for (let n = 1; n <= ingesters; n++) await this.#add('ingester', `ingester-${String(n)}`)
+    for (let n = 1; n <= routers; n++) await this.#add('router', `router-${String(n)}`)
+  }
+
   async #add(role: ProcessRole, name: string): Promise<void> {
-    const { board, parts } = this
-    const ports = { grpc: await freePort(), http: await freePort(), admin: await freePort() }
-    const storeLine = await board.lay(role, 'store', `${name} store`, parts.storeFaults.port)
-    const storeEndpoint = `http://127.0.0.1:${String(storeLine.port)}`
-    const disk = await SmallDisk.create(join(this.folder, name))
-    const facts = { dataDir: disk.path, storeUrl: parts.storeUrl, storeEndpoint, ports }
-    const grpc = await board.lay('client', role, `${name} grpc`, ports.grpc)
-    const http = await board.lay('client', role, `${name} http`, ports.http)
-    this.entrances.push({
-      grpc: `127.0.0.1:${String(grpc.port)}`,
-      http: `http://127.0.0.1:${String(http.port)}`,
-    })
+    const { parts } = this
+    const disk = role === 'router' ? undefined : await SmallDisk.create(join(this.folder, name))
+    const facts: RoleFacts = {
+      name,
+      dataDir: disk?.path ?? '',
+      storeUrl: parts.storeUrl,
+      storeEndpoint: role === 'router' ? '' : await this.#layStore(role, name),
+      brokers: role === 'standalone' ? [] : parts.brokersOf[role],
+      redisUrl: role === 'standalone' ? '' : await this.#layRedis(role, name),
+      ports: { grpc: await freePort(), http: await freePort(), admin: await freePort() },
+    }
+    if (role !== 'ingester') await this.#layEntrance(role, name, facts.ports)
     const options = {
-      ...{ role, name, disk, flags: standaloneFlags(facts) },
+      ...{ role, name, disk, flags: roleFlags(role, facts) },
       environment: parts.storeEnvironment,
       logFile: join(this.folder, 'logs', name),
     }
     this.processes.push(new ClusterProcess(options, (end) => this.#options.onEnd?.(end)))
+  }
+
+  async #layStore(role: 'ingester' | 'standalone', name: string): Promise<string> {
+    const { board, parts } = this
+    const { port } = await board.lay(role, 'store', `${name} store`, parts.storeFaults.port)
+    return `http://127.0.0.1:${String(port)}`
+  }
+
+  async #layRedis(role: 'router' | 'ingester', name: string): Promise<string> {
+    const line = await this.board.lay(role, 'redis', `${name} redis`)
+    this.parts.redis?.attach(line)
+    return `redis://127.0.0.1:${String(line.port)}`
+  }
+
+  async #layEntrance(
+    role: 'router' | 'standalone',
+    name: string,
+    ports: RoleFacts['ports'],
+  ): Promise<void> {
+    const grpc = await this.board.lay('client', role, `${name} grpc`, ports.grpc)
+    const http = await this.board.lay('client', role, `${name} http`, ports.http)
+    this.entrances.push({
+      grpc: `127.0.0.1:${String(grpc.port)}`,
+      http: `http://127.0.0.1:${String(http.port)}`,
+    })
   }
 }
 
