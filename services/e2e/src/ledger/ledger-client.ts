@@ -1,7 +1,7 @@
 /**
  * A load client as a collector is one: requests fall due at a rate of their own, whether or not answers
  * come; they wait in a bounded queue for one of a few lanes; what is not answered with OK is sent again,
- * the same bytes, after a growing pause, to the next address. Some clients give up after some tries, as
+ * the same bytes, by its lane, after a growing pause, to the next address. Some clients give up after some tries, as
  * one that is restarted does.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -31,7 +31,6 @@ interface Waiting {
   readonly request: LedgerRequest
   /** When it fell due; latencies count from there. */
   readonly dueMs: number
-  notBeforeMs: number
   tries: number
 }
 
@@ -39,7 +38,7 @@ interface Waiting {
 const QUEUE_MAX = 1000
 const PAUSE_MS_MIN = 50
 const PAUSE_MS_MAX = 2000
-const TICK_MS = 5
+const TICK_MS = 20
 /** The newest are kept for quantiles. */
 const LATENCIES_MAX = 100_000
 
@@ -86,7 +85,6 @@ export class LedgerClient {
   /** Sends what is open until nothing is. @throws Error after `timeoutMs` */
   async drain(timeoutMs: number): Promise<void> {
     const deadlineMs = performance.now() + timeoutMs
-    for (const waiting of this.#queue) waiting.notBeforeMs = 0
     await this.#runLanes(
       () => this.open === 0 || performance.now() > deadlineMs,
       () => undefined,
@@ -102,9 +100,9 @@ export class LedgerClient {
     const lane = async (): Promise<void> => {
       while (!isOver()) {
         refill(performance.now())
-        const waiting = this.#take()
+        const waiting = this.#queue.shift()
         if (waiting === undefined) await sleep(TICK_MS)
-        else await this.#send(waiting)
+        else await this.#sendUntilSettled(waiting, isOver)
       }
     }
     await Promise.all(Array.from({ length: this.#options.lanes }, lane))
@@ -118,48 +116,43 @@ export class LedgerClient {
     }
     const request = maker.next()
     ledger.begin(request)
-    this.#queue.push({ request, dueMs, notBeforeMs: 0, tries: 0 })
+    this.#queue.push({ request, dueMs, tries: 0 })
   }
 
-  #take(): Waiting | undefined {
-    const nowMs = performance.now()
-    const index = this.#queue.findIndex(({ notBeforeMs }) => notBeforeMs <= nowMs)
-    return index < 0 ? undefined : this.#queue.splice(index, 1)[0]
-  }
-
-  async #send(waiting: Waiting): Promise<void> {
-    const { ledger, senders, timeoutMs } = this.#options
-    const { request } = waiting
-    waiting.tries++
-    ledger.tried(request)
+  /** Sends again and again; what is open when all is over goes back to the front of the queue. */
+  async #sendUntilSettled(waiting: Waiting, isOver: () => boolean): Promise<void> {
     this.#underWay++
-    let outcome: Outcome
     try {
-      outcome = await senders[this.#sender]!.send(request, timeoutMs)
+      for (let pauseMs = PAUSE_MS_MIN; ; pauseMs = Math.min(PAUSE_MS_MAX, 2 * pauseMs)) {
+        if (await this.#send(waiting)) return
+        const againMs = performance.now() + pauseMs * (0.5 + this.#random.fraction() / 2)
+        while (performance.now() < againMs && !isOver()) await sleep(TICK_MS)
+        if (isOver()) break
+      }
+      this.#queue.unshift(waiting)
     } finally {
       this.#underWay--
     }
+  }
+
+  /** True where nothing more is to be done about the request. */
+  async #send(waiting: Waiting): Promise<boolean> {
+    const { ledger, senders, timeoutMs, triesMax = Infinity } = this.#options
+    const { request } = waiting
+    waiting.tries++
+    ledger.tried(request)
+    const outcome = await senders[this.#sender]!.send(request, timeoutMs)
     this.#count(outcome)
     if (outcome.kind === 'ok') {
       ledger.succeeded(request, outcome.rejected)
       this.latencies[this.#latencyCount++ % LATENCIES_MAX] = performance.now() - waiting.dueMs
-      return
+      return true
     }
-    if (outcome.kind === 'refused') ledger.breach(request, `answered with ${outcome.status}`)
     this.#sender = (this.#sender + 1) % senders.length
-    this.#again(waiting, outcome.kind === 'refused')
-  }
-
-  #again(waiting: Waiting, isRefused: boolean): void {
-    const { ledger, triesMax = Infinity } = this.#options
-    if (isRefused || waiting.tries >= triesMax) {
-      ledger.gaveUp(waiting.request)
-      return
-    }
-    const pauseMs = Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** waiting.tries)
-    waiting.notBeforeMs = performance.now() + pauseMs * (0.5 + this.#random.fraction() / 2)
-    // the oldest first: in front of what is new
-    this.#queue.unshift(waiting)
+    if (outcome.kind === 'refused') ledger.breach(request, `answered with ${outcome.status}`)
+    else if (waiting.tries < triesMax) return false
+    ledger.gaveUp(request)
+    return true
   }
 
   #count(outcome: Outcome): void {
