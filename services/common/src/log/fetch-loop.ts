@@ -16,7 +16,9 @@ import { KafkaError, NO_ERROR, kafkaErrorOf } from './kafka-error.ts'
 export interface Position {
   readonly partition: number
   next: bigint
-  /** Of the last record read; -1 before the first. */
+  /** A batch begins here: the one before was read whole. */
+  isBoundary: boolean
+  /** Of the leader that the last record was read from; -1 before the first. */
   lastEpoch: number
   /** Of the last record read, Unix milliseconds. */
   appendUnixMs: number
@@ -24,8 +26,8 @@ export interface Position {
   notBeforeMs: number
   /** Failures in a row. */
   failures: number
-  /** Times in a row that the record wanted next was damaged. */
-  damages: number
+  /** Answers in a row that did not fit. */
+  problems: number
 }
 
 /** A position and what was asked for it. */

@@ -23,7 +23,10 @@ export interface FetchPosition {
   readonly next: bigint
   /** As metadata gave it; -1 where it is not known. */
   readonly leaderEpoch: number
-  /** Of the last record read; -1 before the first. */
+  /**
+   * Of the leader that the last record was read from, which had all records below; -1 before the first.
+   * The epoch in a batch is not under its checksum.
+   */
   readonly lastEpoch: number
 }
 

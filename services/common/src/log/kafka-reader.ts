@@ -22,11 +22,11 @@ import {
 } from './kafka-error.ts'
 import type { LogReader, LogReaderHandler, LogRecord, OffsetBounds } from './partition-log.ts'
 import { readRecordBatches } from './record-batch.ts'
-import type { BatchDamage, ReadRecords } from './record-batch.ts'
+import type { ReadProblem } from './record-batch.ts'
 import type { TopicMap } from './topic-map.ts'
 
-/** A damaged answer is asked for again over new connections; damage that stays is on the broker's disk. */
-const DAMAGES_MAX = 3
+/** An answer that does not fit is asked for again over new connections, until it was so this often. */
+const PROBLEMS_MAX = 3
 const PAUSE_MS_MIN = 50
 const PAUSE_MS_MAX = 1000
 /** Rights come back when a person has given them. */
@@ -72,8 +72,9 @@ export class KafkaReader implements LogReader {
       lastEpoch: -1,
       appendUnixMs: 0,
       notBeforeMs: -Infinity,
+      isBoundary: false,
       failures: 0,
-      damages: 0,
+      problems: 0,
     })
     this.#wakeLeader(partition)
   }
@@ -157,61 +158,69 @@ export class KafkaReader implements LogReader {
     }
   }
 
-  #take({ position, question }: Asked, result: FetchResult, link: BrokerLink): void {
+  #take(asked: Asked, result: FetchResult, link: BrokerLink): void {
+    const { position, question } = asked
     const { partition } = position
     const isWanted = this.#positions.get(partition) === position
     if (!isWanted || position.next !== question.next) return
     if (result.errorCode !== NO_ERROR) {
       this.#recover(position, result.errorCode)
-    } else if (result.divergesAt !== undefined && result.divergesAt < position.next) {
-      this.#leaveRange(position, { start: result.logStart, end: result.divergesAt })
+    } else if (result.divergesAt !== undefined) {
+      this.#diverged(position, result.logStart, result.divergesAt)
     } else if (result.records.length > 0) {
-      this.#read(position, result, link)
+      this.#read(asked, result, link)
     } else {
       position.failures = 0
     }
   }
 
-  #read(position: Position, result: FetchResult, link: BrokerLink): void {
-    const read = readRecordBatches(result.records, position.next)
+  #read({ position, question }: Asked, result: FetchResult, link: BrokerLink): void {
+    const read = readRecordBatches(result.records, position.next, position.isBoundary)
     if (!read.isAppendTime) this.#complain()
-    const isFirstDamaged = read.records.length === 0 && read.damage !== undefined
-    if (isFirstDamaged && ++position.damages < DAMAGES_MAX) {
-      this.#retryDamaged(position, read.damage!, link)
-      return
-    }
-    const records = isFirstDamaged ? damagedRecords(position, read.damage!) : read.records
-    const count = countInSequence(records, position.next)
-    if (count > 0) {
-      this.#handOver(position, records, count, read)
-    } else if (records.length > 0 || read.next > position.next) {
-      const start = records[0]?.offset ?? read.next
-      this.#leaveRange(position, { start, end: result.highWatermark })
-    } else {
+    if (read.records.length > 0) {
+      position.lastEpoch = question.leaderEpoch
+      this.#handOver(position, read.records)
+    } else if (read.problem === undefined) {
       // less than one batch: brokers answer the first one whole
       this.#postpone(position, new KafkaError('a cut answer', 'busy'))
+    } else if (++position.problems < PROBLEMS_MAX) {
+      // a byte that changed on the way is another one over another connection
+      link.reset('an answer does not fit')
+      this.#postpone(position, new KafkaError(`unfit ${read.problem.reason} of a batch`, 'busy'))
+    } else {
+      this.#accept(position, read.problem, result.highWatermark)
     }
   }
 
-  #handOver(
-    position: Position,
-    records: readonly LogRecord[],
-    count: number,
-    read: ReadRecords,
-  ): void {
-    position.next += BigInt(count)
-    position.appendUnixMs = records[count - 1]!.appendUnixMs
-    position.failures = 0
-    position.damages = 0
-    if (count === read.records.length) position.lastEpoch = read.leaderEpoch
-    // last: it may pause or resume this very partition
-    const run = count === records.length ? records : records.slice(0, count)
-    this.#handler.records(position.partition, run)
+  /** What was read so three times is so: a gap, or damage on the broker's disk. */
+  #accept(position: Position, problem: ReadProblem, end: bigint): void {
+    if (problem.gapEnd !== undefined) {
+      this.#leaveRange(position, { start: problem.gapEnd, end })
+      return
+    }
+    // the envelope's own checksum tells what they are worth
+    const records = problem.records.map((record) =>
+      record.appendUnixMs > 0 ? record : { ...record, appendUnixMs: position.appendUnixMs },
+    )
+    const count = countInSequence(records, position.next)
+    if (count > 0) this.#handOver(position, records.slice(0, count))
+    else this.#postpone(position, new KafkaError(`unfit ${problem.reason} of a batch`, 'busy'))
   }
 
-  #retryDamaged(position: Position, damage: BatchDamage, link: BrokerLink): void {
-    link.reset('a damaged answer')
-    this.#postpone(position, new KafkaError(`damaged ${damage.reason} of a batch`, 'busy'))
+  #handOver(position: Position, records: readonly LogRecord[]): void {
+    position.next += BigInt(records.length)
+    position.isBoundary = true
+    position.appendUnixMs = records.at(-1)!.appendUnixMs
+    position.failures = 0
+    position.problems = 0
+    // last: it may pause or resume this very partition
+    this.#handler.records(position.partition, records)
+  }
+
+  /** The leader's log went another way than what was read; behind what was read that is no matter. */
+  #diverged(position: Position, start: bigint, end: bigint): void {
+    if (end < position.next) this.#leaveRange(position, { start, end })
+    else position.lastEpoch = -1
   }
 
   #recover(position: Position, errorCode: number): void {
@@ -278,11 +287,4 @@ function countInSequence(records: readonly LogRecord[], first: bigint): number {
   let count = 0
   while (records[count]?.offset === first + BigInt(count)) count++
   return count
-}
-
-/** What is handed over of a batch that stays damaged: the envelope's own checksum tells what it is worth. */
-function damagedRecords(position: Position, damage: BatchDamage): readonly LogRecord[] {
-  return damage.records.map((record) =>
-    record.appendUnixMs > 0 ? record : { ...record, appendUnixMs: position.appendUnixMs },
-  )
 }

@@ -29,8 +29,8 @@ const APPEND_TIME_FLAG = 0x08
 const CONTROL_FLAG = 0x20
 /** Zigzag of -1: a record without a key. */
 const NO_KEY = 1
-/** Records of a batch that a damaged header may claim. */
-const OFFSET_DELTA_MAX = 1_000_000
+/** An empty record: a damaged header cannot claim more than fit. */
+const RECORD_BYTES_MIN = 7
 
 /** One batch of the values; @param nowUnixMs is replaced by the broker's append time. */
 export function encodeRecordBatch(values: readonly Uint8Array[], nowUnixMs: number): Buffer {
@@ -96,65 +96,74 @@ function writeVarint(batch: Buffer, start: number, value: number): number {
   return at
 }
 
-/** A batch that cannot be read, or whose checksum is wrong. */
-export interface BatchDamage {
+/** Why reading stops before the end. */
+export interface ReadProblem {
   readonly reason: string
+  /** Nothing is stored from the wanted offset up to this one. */
+  readonly gapEnd?: bigint
   /**
-   * What its header says is there, to hand over when reading again does not help: the records where
-   * they could be read, else the whole batch as the first value and empty ones behind it.
+   * What the batch is said to hold, to be handed over when reading again does not help: the records
+   * where they could be read, else the whole batch as the first value and empty ones behind it.
    */
   readonly records: readonly LogRecord[]
 }
 
 export interface ReadRecords {
-  /** Views of the given bytes, offsets ascending. */
+  /** Views of the given bytes; offsets ascend by one, the first is the wanted one. */
   readonly records: LogRecord[]
-  /** The offset behind the last batch that was read; `from` without any. */
-  next: bigint
-  /** Of the last batch that was read; -1 without any. */
-  leaderEpoch: number
   /** False where a time is a client's: the topic does not stamp the append time. */
   isAppendTime: boolean
-  /** What stands in the way of reading on. */
-  damage?: BatchDamage
+  problem?: ReadProblem
 }
 
 /**
- * Reads the batches of a fetch, up to the first that is damaged. The last one may be cut: brokers
- * answer so many bytes, not so many batches. Records below `from` are left out: a batch is answered
- * whole.
+ * Reads the batches of a fetch in sequence, up to the first that does not fit. The last one may be cut:
+ * brokers answer so many bytes, not so many batches.
+ *
+ * The offset of a batch is not under its checksum. Where the one before was read whole, it has to begin
+ * with the wanted offset; elsewhere it may begin before, and its records below are left out.
  */
-export function readRecordBatches(bytes: Buffer, from: bigint): ReadRecords {
-  const read: ReadRecords = { records: [], next: from, leaderEpoch: -1, isAppendTime: true }
-  for (let at = 0; at + LENGTH_STARTS_AT <= bytes.length;) {
+export function readRecordBatches(bytes: Buffer, from: bigint, isBoundary: boolean): ReadRecords {
+  const read: ReadRecords = { records: [], isAppendTime: true }
+  let next = from
+  let hasToBegin = isBoundary
+  for (let at = 0; at + LENGTH_STARTS_AT <= bytes.length && read.problem === undefined;) {
     const end = at + LENGTH_STARTS_AT + bytes.readInt32BE(at + LENGTH_AT)
     if (end > bytes.length) break
     if (end < at + BATCH_HEADER_BYTES) {
-      read.damage = { reason: 'length', records: rawRecords(bytes.subarray(at), from, from) }
+      read.problem = { reason: 'length', records: rawRecords(bytes.subarray(at), next, next) }
       break
     }
     const batch = readBatch(bytes.subarray(at, end))
-    if (batch.last >= from) {
-      const wanted = batch.records.filter(({ offset }) => offset >= from)
-      if (batch.problem !== undefined) {
-        read.damage = { reason: batch.problem, records: wanted }
-        break
-      }
-      for (const record of wanted) read.records.push(record)
-      read.next = batch.last + 1n
-      read.leaderEpoch = batch.leaderEpoch
-      read.isAppendTime &&= batch.isAppendTime
-    }
     at = end
+    // wholly before the wanted offset: only a broker that answers more than asked for
+    if (batch.last < next && !hasToBegin) continue
+    read.problem = problemOf(batch, next, hasToBegin)
+    if (read.problem !== undefined) break
+    for (const record of batch.records) if (record.offset >= next) read.records.push(record)
+    read.isAppendTime &&= batch.isAppendTime
+    next = batch.last + 1n
+    hasToBegin = true
   }
   return read
 }
 
+function problemOf(batch: Batch, next: bigint, hasToBegin: boolean): ReadProblem | undefined {
+  const records = batch.records.filter(({ offset }) => offset >= next)
+  if (batch.problem !== undefined) return { reason: batch.problem, records }
+  if (batch.base > next) return { reason: 'gap', gapEnd: batch.base, records: [] }
+  if (batch.base < next && hasToBegin) return { reason: 'offset', records }
+  // markers of transactions take offsets and hold nothing
+  if (batch.isControl) return { reason: 'gap', gapEnd: batch.last + 1n, records: [] }
+  return undefined
+}
+
 interface Batch {
-  /** The last offset. */
+  /** First and last offset. */
+  readonly base: bigint
   readonly last: bigint
-  readonly leaderEpoch: number
   readonly isAppendTime: boolean
+  readonly isControl: boolean
   readonly records: readonly LogRecord[]
   readonly problem?: string
 }
@@ -162,24 +171,24 @@ interface Batch {
 function readBatch(bytes: Buffer): Batch {
   const reader = new WireReader(bytes)
   const base = reader.int64()
-  reader.int32()
-  const leaderEpoch = reader.int32()
+  reader.bytes(8)
   const magic = reader.int8()
   const crc = reader.uint32()
   const attributes = reader.int16()
-  const last = base + BigInt(Math.max(0, Math.min(OFFSET_DELTA_MAX, reader.int32())))
+  const recordsMax = Math.ceil((bytes.length - BATCH_HEADER_BYTES) / RECORD_BYTES_MIN)
+  const last = base + BigInt(Math.max(0, Math.min(recordsMax, reader.int32())))
   reader.int64()
   const maxUnixMs = Number(reader.int64())
   reader.bytes(14)
   const isAppendTime = (attributes & APPEND_TIME_FLAG) !== 0
-  const batch = { last, leaderEpoch, isAppendTime }
+  const isControl = (attributes & CONTROL_FLAG) !== 0
+  const batch = { base, last, isAppendTime, isControl }
   if (magic !== MAGIC || (attributes & COMPRESSION_MASK) !== 0) {
     const problem = magic === MAGIC ? 'compressed' : 'magic'
     return { ...batch, records: rawRecords(bytes, base, last), problem }
   }
-  // markers of transactions take offsets and hold nothing: the reader sees a gap
-  if ((attributes & CONTROL_FLAG) !== 0) return { ...batch, records: [] }
   const isSound = crc32c(bytes.subarray(CRC_STARTS_AT)) === crc
+  if (isControl && isSound) return { ...batch, records: [] }
   const records = tryReadRecords(reader, base, maxUnixMs)
   if (records === undefined || !isSequence(records, base, last)) {
     return { ...batch, records: rawRecords(bytes, base, last), problem: 'records' }
