@@ -21,6 +21,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'take OTLP and write Parquet, in one process',
     load: async () => (await import('./commands/standalone.ts')).standaloneCommand,
   },
+  router: {
+    summary: 'take OTLP and produce it to Kafka: a role of the cluster',
+    load: async () => (await import('./commands/router.ts')).routerCommand,
+  },
   query: {
     summary: 'ask the files with SQL: views logs, spans and metrics',
     load: async () => (await import('./commands/query.ts')).queryCommand,

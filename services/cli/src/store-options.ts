@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-import { objectStoreUrl, processSettings, storeSettings } from '@tributary/common/config/settings'
+import { objectStoreUrl, dataSettings, storeSettings } from '@tributary/common/config/settings'
 import type { ConfigOf } from '@tributary/common/config/setting-table'
 import { AppError } from '@tributary/common/errors'
 import { createLogger } from '@tributary/common/logger'
@@ -9,7 +9,7 @@ import { openObjectStore } from '@tributary/common/object-store/object-store'
 import type { ObjectStore } from '@tributary/common/object-store/object-store'
 
 /** The settings by which every tool finds the store that a process wrote to. */
-export const storeLocationSettings = { dataDir: processSettings.dataDir, ...storeSettings }
+export const storeLocationSettings = { dataDir: dataSettings.dataDir, ...storeSettings }
 
 export type StoreLocation = ConfigOf<typeof storeLocationSettings>
 

@@ -22,11 +22,14 @@ const MINUTE_MS = 60 * SECOND_MS
 const HOUR_MS = 60 * MINUTE_MS
 const DAY_MS = 24 * HOUR_MS
 
-export const processSettings = {
+export const dataSettings = {
   dataDir: text({
     default: './data',
     sentence: 'Folder of the write-ahead log and, unless --object-store says else, of the files.',
   }),
+}
+
+export const processSettings = {
   host: text({
     default: '127.0.0.1',
     sentence: 'Address to listen on; 0.0.0.0 takes telemetry from other machines.',
@@ -215,6 +218,7 @@ export const storeSettings = {
 }
 
 export const standaloneSettings = {
+  ...dataSettings,
   ...processSettings,
   ...receiveSettings,
   ...tlsSettings,
@@ -226,7 +230,7 @@ export const standaloneSettings = {
 export type StandaloneConfig = ConfigOf<typeof standaloneSettings>
 
 export const STANDALONE_SECTIONS: readonly SettingSection[] = [
-  { title: 'Process', table: processSettings },
+  { title: 'Process', table: { ...dataSettings, ...processSettings } },
   { title: 'Receiving', table: receiveSettings },
   { title: 'TLS', table: tlsSettings },
   { title: 'Credentials', table: credentialSettings },
@@ -234,6 +238,17 @@ export const STANDALONE_SECTIONS: readonly SettingSection[] = [
   { title: 'Flushing', table: flushSettings },
   { title: 'Object store', table: storeSettings },
 ]
+
+/** A relation of every role that takes telemetry. */
+export function portsDiffer(
+  config: Readonly<Record<'otlpGrpcPort' | 'otlpHttpPort' | 'adminPort' | 'adminGrpcPort', number>>,
+): string | undefined {
+  const { otlpGrpcPort, otlpHttpPort, adminPort, adminGrpcPort } = config
+  const ports = [otlpGrpcPort, otlpHttpPort, adminPort, adminGrpcPort].filter(Boolean)
+  return new Set(ports).size < ports.length
+    ? '--otlp-grpc-port, --otlp-http-port, --admin-port and --admin-grpc-port must differ'
+    : undefined
+}
 
 export const STANDALONE_RELATIONS: readonly Relation<typeof standaloneSettings>[] = [
   ...TLS_RELATIONS,
@@ -253,17 +268,7 @@ export const STANDALONE_RELATIONS: readonly Relation<typeof standaloneSettings>[
     config.walBytesMax < 2 * config.walSegmentBytesMax
       ? '--wal-bytes-max must be twice --wal-segment-bytes-max: one segment fills while another is kept'
       : undefined,
-  (config) => {
-    const ports = [
-      config.otlpGrpcPort,
-      config.otlpHttpPort,
-      config.adminPort,
-      config.adminGrpcPort,
-    ].filter(Boolean)
-    return new Set(ports).size < ports.length
-      ? '--otlp-grpc-port, --otlp-http-port, --admin-port and --admin-grpc-port must differ'
-      : undefined
-  },
+  portsDiffer,
   (config) =>
     config.objectStoreEndpoint !== undefined && config.objectStore?.startsWith('s3://') !== true
       ? '--object-store-endpoint needs an --object-store that starts with s3://'

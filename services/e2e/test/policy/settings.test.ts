@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 
+import { routerSettings } from '@tributary/common/config/router-settings'
 import { standaloneSettings } from '@tributary/common/config/settings'
 
 import { filesEndingWith, readText } from './source-tree.ts'
@@ -16,7 +17,7 @@ describe('settings', () => {
           '',
       )
       .join('\n')
-    const idle = Object.keys(standaloneSettings).filter(
+    const idle = Object.keys({ ...standaloneSettings, ...routerSettings }).filter(
       (key) => !new RegExp(`\\b${key}\\b`).test(text),
     )
     assert.deepEqual(idle, [])

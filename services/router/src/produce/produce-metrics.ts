@@ -16,6 +16,7 @@ export class ProduceMetrics {
   produces = 0
   records = 0
   bytes = 0
+  failures = 0
   readonly #errors = new Map<string, number>()
   readonly #queue: Histogram
   readonly #produce: Histogram
@@ -67,6 +68,7 @@ export class ProduceMetrics {
   }
 
   failed({ code }: AppError): void {
+    this.failures += 1
     this.#errors.set(code, (this.#errors.get(code) ?? 0) + 1)
   }
 }

@@ -10,7 +10,7 @@ import {
   type StreamRate,
   type TenantRate,
 } from '@tributary/common/routing/router-rates'
-import { signalName } from '@tributary/common/signal'
+import { signalName, type Signal } from '@tributary/common/signal'
 import type { Partitioner, TenantRoute } from '../partitioner.ts'
 
 const SMOOTHING_MS = 30_000
@@ -56,6 +56,17 @@ export class RateMeter {
       for (const [stream, rate] of measured.streams) streams.push({ ...names, stream, rate })
     }
     return serializeRouterRates({ tenants, streams })
+  }
+
+  /** The tenants and signals with the greatest rates, as of the last `measure`. */
+  busiest(
+    countMax: number,
+  ): { readonly tenant: string; readonly signal: Signal; readonly rate: number }[] {
+    return [...this.#measured]
+      .map(([{ tenant, signal }, { rate }]) => ({ tenant, signal, rate }))
+      .filter(({ rate }) => rate >= RATE_MIN)
+      .sort((left, right) => right.rate - left.rate)
+      .slice(0, countMax)
   }
 
   #of(route: TenantRoute): Measured {
