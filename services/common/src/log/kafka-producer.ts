@@ -100,9 +100,13 @@ export class KafkaProducer {
         call.withdraw()
       }
       const fail = (error: AppError): void => end(() => reject(error))
+      const bytes = totalBytes(values)
       const timer = this.#clock.after(timeoutMs, () => fail(this.#overdue(call)))
       this.#endings.add(fail)
-      this.#run(call, values).then(
+      this.#bytesUnderWay += bytes
+      // the batch of a call that is over may still be under way
+      const run = this.#run(call, values).finally(() => (this.#bytesUnderWay -= bytes))
+      run.then(
         (offset) => end(() => resolve(offset)),
         (error: unknown) => fail(this.#errorOf(call, error)),
       )
@@ -128,7 +132,7 @@ export class KafkaProducer {
         details: { topic: this.#map.topic, partition, bytes: largest, bytesMax },
       })
     }
-    const bytes = values.reduce((sum, { length }) => sum + length, 0)
+    const bytes = totalBytes(values)
     if (this.#bytesUnderWay > 0 && this.#bytesUnderWay + bytes > BYTES_UNDER_WAY_MAX) {
       return new AppError('log_unavailable', 'the log has too much to store', {
         details: { topic: this.#map.topic, partition, bytesUnderWay: this.#bytesUnderWay },
@@ -144,17 +148,12 @@ export class KafkaProducer {
       // the values are the caller's again
       if (call.isOver) break
       const batch = encodeRecordBatch(group, this.#clock.nowUnixMs())
-      this.#bytesUnderWay += batch.length
-      try {
-        const offset = await this.#store(call, batch)
-        first ??= offset
-        this.counts.batches++
-        this.counts.bytes += batch.length
-        // batches before this one stay, whatever becomes of the next
-        call.mayBeStored = true
-      } finally {
-        this.#bytesUnderWay -= batch.length
-      }
+      const offset = await this.#store(call, batch)
+      first ??= offset
+      this.counts.batches++
+      this.counts.bytes += batch.length
+      // batches before this one stay, whatever becomes of the next
+      call.mayBeStored = true
     }
     assert.ok(first !== undefined || call.isOver)
     return first ?? -1n
@@ -252,6 +251,10 @@ export class KafkaProducer {
     const { partition, mayBeStored } = call
     return toLogError(error, { topic: this.#map.topic, partition, mayBeStored })
   }
+}
+
+function totalBytes(values: readonly Uint8Array[]): number {
+  return values.reduce((sum, { length }) => sum + length, 0)
 }
 
 function batchBytes(value: Uint8Array): number {
