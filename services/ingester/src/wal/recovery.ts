@@ -20,7 +20,7 @@ import type { Hole, HoleReason } from './hole.ts'
 import type { FoundSegment } from './segment-directory.ts'
 import { segmentSalt } from './segment-header.ts'
 import type { SegmentIdentity } from './segment-header.ts'
-import { SegmentReader } from './segment-reader.ts'
+import { SegmentReader, countOf } from './segment-reader.ts'
 import type { DamagedRange, ReadFrame } from './segment-reader.ts'
 
 export interface RecoveryVisitor {
@@ -191,10 +191,8 @@ export class Recovery {
 
   #visit({ header, payload }: ReadFrame): void | Promise<void> {
     const { firstOffset } = header
-    const end = firstOffset + BigInt(header.count)
+    const end = firstOffset + countOf(header)
     if (end <= this.#expected || header.type === FrameType.end) return undefined
-    const acknowledgedEnd = firstOffset - BigInt(header.groupIndex)
-    if (acknowledgedEnd > this.#acknowledgedEnd) this.#acknowledgedEnd = acknowledgedEnd
     if (header.type === FrameType.hole || firstOffset !== this.#expected) {
       return this.#visitBehindGap(header, payload)
     }

@@ -37,6 +37,8 @@ export class SegmentReader {
   readonly #source: ChunkSource
   readonly #salt: number
   #window: Buffer = Buffer.alloc(0)
+  /** The same bytes. */
+  #view = new DataView(this.#window.buffer)
   #at = 0
   #end = 0
   /** Position in the file of #window[0]. */
@@ -48,6 +50,8 @@ export class SegmentReader {
   /** Where a run of zeros began: the end of the log, or damage if anything follows. */
   #zerosStart: number | undefined
   #nextOffset: bigint
+  /** The index of the next frame in its group, if it is of the same. */
+  #groupIndexDue = 0
 
   constructor(source: ChunkSource, salt: number, dataStart: number, baseOffset: bigint) {
     this.#source = source
@@ -96,7 +100,7 @@ export class SegmentReader {
    */
   #parse(frames: ReadFrame[]): number {
     while (this.#end - this.#at >= FRAME_HEADER_BYTES) {
-      const header = decodeFrameHeader(this.#window, this.#at, this.#salt)
+      const header = decodeFrameHeader(this.#view, this.#at, this.#salt)
       if (header === undefined || header.firstOffset < this.#nextOffset) {
         this.#skipWord()
         continue
@@ -111,7 +115,7 @@ export class SegmentReader {
   /** Frames begin at multiples of 8: looks for the next one there. */
   #skipWord(): void {
     const isZero =
-      this.#window.readUInt32LE(this.#at) === 0 && this.#window.readUInt32LE(this.#at + 4) === 0
+      this.#view.getInt32(this.#at, true) === 0 && this.#view.getInt32(this.#at + 4, true) === 0
     if (isZero && this.#isSynchronized) this.#zerosStart ??= this.#position
     else this.#markDamaged(8)
     this.#at += 8
@@ -120,15 +124,15 @@ export class SegmentReader {
   #take(header: FrameHeader, bytes: number, frames: ReadFrame[]): void {
     if (this.#zerosStart !== undefined) this.#markDamaged(0)
     const payloadStart = this.#at + FRAME_HEADER_BYTES
-    const payload = this.#window.subarray(payloadStart, payloadStart + header.payloadBytes)
-    const acknowledgedEnd = header.firstOffset - BigInt(header.groupIndex)
-    if (acknowledgedEnd > this.acknowledgedEnd) this.acknowledgedEnd = acknowledgedEnd
+    const { buffer, byteOffset } = this.#window
+    const payload = new Uint8Array(buffer, byteOffset + payloadStart, header.payloadBytes)
+    this.#noteGroup(header)
     if (isPayloadIntact(header, payload)) {
       if (!this.#isSynchronized) {
         this.#isSynchronized = true
         this.damages.at(-1)!.endOffset = header.firstOffset
       }
-      this.#nextOffset = header.firstOffset + BigInt(header.count)
+      this.#nextOffset = header.firstOffset + countOf(header)
       this.lastCrc = header.frameCrc
       frames.push({ header, payload })
     } else {
@@ -137,13 +141,28 @@ export class SegmentReader {
     this.#at += bytes
   }
 
+  /** Frames of a group follow each other: a look at its first, and behind a gap, is enough. */
+  #noteGroup({ firstOffset, groupIndex, count }: FrameHeader): void {
+    const isNext = firstOffset === this.#nextOffset && groupIndex === this.#groupIndexDue
+    if (groupIndex === 0 || !isNext) {
+      const acknowledgedEnd = firstOffset - BigInt(groupIndex)
+      if (acknowledgedEnd > this.acknowledgedEnd) this.acknowledgedEnd = acknowledgedEnd
+    }
+    this.#groupIndexDue = groupIndex + count
+  }
+
+  #setWindow(window: Buffer): void {
+    this.#window = window
+    this.#view = new DataView(window.buffer, window.byteOffset, window.length)
+  }
+
   /** A frame that the window does not hold: gets the rest, or finds that the file ends within it. */
   async #readLarge(bytes: number, frames: ReadFrame[]): Promise<void> {
     if (await this.#fill(bytes)) {
       this.#parse(frames)
       return
     }
-    const header = decodeFrameHeader(this.#window, this.#at, this.#salt)!
+    const header = decodeFrameHeader(this.#view, this.#at, this.#salt)!
     const restBytes = this.#end - this.#at
     if (restBytes >= FRAME_HEADER_BYTES + header.payloadBytes) {
       // cut within the padding
@@ -201,7 +220,7 @@ export class SegmentReader {
     this.#window.copy(chunk.buffer, start, this.#at, this.#end)
     this.#origin += this.#at - start
     this.#source.release(this.#window)
-    this.#window = chunk.buffer
+    this.#setWindow(chunk.buffer)
     this.#at = start
     this.#end = chunk.end
   }
@@ -221,8 +240,13 @@ export class SegmentReader {
       end += chunk.buffer.copy(large, end, chunk.start, chunk.end)
       this.#source.release(chunk.buffer)
     }
-    this.#window = large
+    this.#setWindow(large)
     this.#at = 0
     this.#end = end
   }
+}
+
+/** The offsets that a frame covers: nearly always one, without making a BigInt. */
+export function countOf({ count }: FrameHeader): bigint {
+  return count === 1 ? 1n : BigInt(count)
 }
