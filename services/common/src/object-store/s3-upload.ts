@@ -6,7 +6,6 @@
  * Keys hold content hashes, so both overwrite: whoever repeats an upload writes the same object.
  */
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import type { FileHandle } from 'node:fs/promises'
@@ -83,7 +82,13 @@ export function withPayloadHash<Command extends { middlewareStack: unknown }>(
 /** One PUT, streamed from disk. */
 export async function uploadWhole(target: UploadTarget, file: FinishedFile): Promise<void> {
   const { client, bucket, key, abortSignal } = target
-  const body = createReadStream(file.path, { highWaterMark: READ_BYTES })
+  // opened before anything is sent: a stream that can't open its file fails while nobody listens
+  const handle = await open(file.path, 'r')
+  const body = handle.createReadStream({ highWaterMark: READ_BYTES })
+  const failed = new AbortController()
+  body.on('error', (error) => {
+    failed.abort(error)
+  })
   try {
     const command = new PutObjectCommand({
       Bucket: bucket,
@@ -92,9 +97,10 @@ export async function uploadWhole(target: UploadTarget, file: FinishedFile): Pro
       ContentLength: file.bytes,
       ContentType: 'application/vnd.apache.parquet',
     })
-    await client.send(withPayloadHash(command, file.sha256), { abortSignal })
+    const signal = AbortSignal.any([abortSignal, failed.signal])
+    await client.send(withPayloadHash(command, file.sha256), { abortSignal: signal })
   } finally {
-    body.on('error', () => undefined).destroy()
+    body.destroy()
   }
 }
 

@@ -224,6 +224,16 @@ describe('S3ObjectStore behind faults', () => {
     }
   })
 
+  it('fails where the file is gone before or while it is sent, and nothing else ends', async () => {
+    const store = await open()
+    const { path, hash, body } = await spool(3_000_000)
+    proxy.inject({ fault: S3_INTERNAL_ERROR, operations: ['put'], times: Infinity })
+    const upload = store.putFile('gone', path, body.length, hash)
+    await rm(path)
+    await assert.rejects(upload)
+    await assert.rejects(store.putFile('gone', path, body.length, hash))
+  })
+
   it('never stores a file that was damaged on its way each time', async () => {
     const store = await open()
     const file = await spool(1_000_000)

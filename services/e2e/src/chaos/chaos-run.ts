@@ -37,8 +37,8 @@ export interface ChaosOptions {
 }
 
 /** Some faults end with a restart of everything. */
-const RECOVERY_TIMEOUT_MS = 90_000
-const DRAIN_TIMEOUT_MS = 120_000
+const RECOVERY_TIMEOUT_MS = 150_000
+const DRAIN_TIMEOUT_MS = 240_000
 const USAGE_EVERY_MS = 500
 const CONCURRENT_MAX = 3
 

@@ -51,7 +51,8 @@ const NODE_OPTIONS = ['--import', import.meta.resolve('./stall-hook.ts')]
 const KILLED_STATUS = 137
 const RESTART_PAUSE_MS = 200
 const RESTART_PAUSE_MS_MAX = 5000
-const READY_TIMEOUT_MS = 60_000
+/** With a takeover before it, on a machine that others load too. */
+const READY_TIMEOUT_MS = 150_000
 /** A process that ends sooner than this after its start makes the next pause longer. */
 const STEADY_MS = 10_000
 
