@@ -5,6 +5,8 @@
  *   data/<tenant>/<signal>/date=YYYY-MM-DD/hour=HH/<file>.parquet
  *   late/<tenant>/<signal>/<file>.parquet
  *   commits/<log id>/<topic>/<partition>/<start>.json           the commit chain
+ *   checkpoints/<log id>/<topic>/<partition>/<end>.json         many commits in one object
+ *   freshness/<log id>/<topic>/<partition>.json                 through when all that arrived is visible
  *   hashes/<log id>/<topic>/<partition>/<range>-<content>.bin   chunk hashes beside a commit
  *   schemas/<tenant>/<signal>/<version>.json                    the schema chain
  *   quarantine/<log id>/<topic>/<partition>/<range>-<content>.bin
@@ -49,12 +51,16 @@ const DATA_KEY = new RegExp(
 )
 const LATE_KEY = new RegExp(`^late/${SCOPE}/${FILE_NAME}$`)
 const SCHEMA_KEY = new RegExp(`^schemas/${SCOPE}/(\\d{8})\\.json$`)
+const CHECKPOINT_KEY = /^checkpoints\/([^/]+)\/([^/]+)\/(\d{1,10})\/(\d{20})\.json$/
+const FRESHNESS_KEY = /^freshness\/([^/]+)\/([^/]+)\/(\d{1,10})\.json$/
 const COMMIT_KEY = /^commits\/([^/]+)\/([^/]+)\/(\d{1,10})\/(\d{20})\.json$/
 const RANGE_KEY =
   /^(hashes|quarantine)\/([^/]+)\/([^/]+)\/(\d{1,10})\/(\d{20})-(\d{20})-([0-9a-f]{16})\.bin$/
 
 export const STORE_KEY = 'store.json'
 export const COMMITS_PREFIX = 'commits/'
+export const CHECKPOINTS_PREFIX = 'checkpoints/'
+export const FRESHNESS_PREFIX = 'freshness/'
 export const DATA_PREFIX = 'data/'
 export const LATE_PREFIX = 'late/'
 export const HASHES_PREFIX = 'hashes/'
@@ -185,14 +191,50 @@ export function commitKey(id: PartitionId, start: bigint): string {
 }
 
 export function parseCommitKey(key: string): (PartitionId & { start: bigint }) | undefined {
-  const match = COMMIT_KEY.exec(key)
+  const parsed = parseOffsetKey(COMMIT_KEY, key)
+  return parsed === undefined ? undefined : { ...parsed.id, start: parsed.offset }
+}
+
+/** Ends in `/`: the folder of a partition's checkpoints. */
+export function checkpointPrefix(id: PartitionId): string {
+  return `${CHECKPOINTS_PREFIX}${partitionPath(id)}/`
+}
+
+/** The checkpoint of commits that end at `end`. */
+export function checkpointKey(id: PartitionId, end: bigint): string {
+  return `${checkpointPrefix(id)}${offsetName(end)}.json`
+}
+
+export function parseCheckpointKey(key: string): (PartitionId & { end: bigint }) | undefined {
+  const parsed = parseOffsetKey(CHECKPOINT_KEY, key)
+  return parsed === undefined ? undefined : { ...parsed.id, end: parsed.offset }
+}
+
+/** Overwritten: how far the partition is. */
+export function freshnessKey(id: PartitionId): string {
+  return `${FRESHNESS_PREFIX}${partitionPath(id)}.json`
+}
+
+export function parseFreshnessKey(key: string): PartitionId | undefined {
+  const match = FRESHNESS_KEY.exec(key)
+  return match === null ? undefined : parseId(match[1]!, match[2]!, match[3]!)
+}
+
+function parseOffsetKey(
+  pattern: RegExp,
+  key: string,
+): { readonly id: PartitionId; readonly offset: bigint } | undefined {
+  const match = pattern.exec(key)
   if (match === null) return undefined
-  const [, logId, topic, partitionText, startText] = match
-  const partition = parsePartition(partitionText!)
-  const start = BigInt(startText!)
-  if (!LOG_ID.test(logId!) || !TOPIC.test(topic!)) return undefined
-  if (partition === undefined || start > OFFSET_MAX) return undefined
-  return { logId: logId!, topic: topic!, partition, start }
+  const id = parseId(match[1]!, match[2]!, match[3]!)
+  const offset = BigInt(match[4]!)
+  return id === undefined || offset > OFFSET_MAX ? undefined : { id, offset }
+}
+
+function parseId(logId: string, topic: string, partitionText: string): PartitionId | undefined {
+  const partition = parsePartition(partitionText)
+  if (!LOG_ID.test(logId) || !TOPIC.test(topic) || partition === undefined) return undefined
+  return { logId, topic, partition }
 }
 
 /** The sidecar of a commit: the hashes of the chunks that it stored. */
@@ -217,11 +259,10 @@ function parseRangeKey(folder: string, key: string): ParsedRangeKey | undefined 
   const match = RANGE_KEY.exec(key)
   if (match === null || match[1] !== folder) return undefined
   const [, , logId, topic, partitionText, startText, endText, content] = match
-  const partition = parsePartition(partitionText!)
+  const id = parseId(logId!, topic!, partitionText!)
   const range = parseRange(startText!, endText!)
-  if (!LOG_ID.test(logId!) || !TOPIC.test(topic!)) return undefined
-  if (partition === undefined || range === undefined) return undefined
-  return { logId: logId!, topic: topic!, partition, content: content!, ...range }
+  if (id === undefined || range === undefined) return undefined
+  return { ...id, content: content!, ...range }
 }
 
 /** Ends in `/`: the folder of a table's schema versions. */

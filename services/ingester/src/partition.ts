@@ -12,6 +12,7 @@
 import { setMaxListeners } from 'node:events'
 import type { Timer } from '@tributary/common/clock'
 import { decodeEnvelope, type EnvelopeHeader } from '@tributary/common/columnar/envelope'
+import { CheckpointWriter } from '@tributary/common/commit/checkpoint-writer'
 import type { CommitChain } from '@tributary/common/commit/commit-chain'
 import type { CommitHole, CommitRecord } from '@tributary/common/commit/commit-record'
 import { AppError } from '@tributary/common/errors'
@@ -54,6 +55,7 @@ export class Partition {
   readonly #options: PartitionOptions
   readonly #memtable: Memtable
   readonly #flusher: Flusher
+  readonly #checkpoints: CheckpointWriter
   readonly #ending = new AbortController()
   #repeats: RepeatRemoval
   /** Offsets that gave no rows; they go into the commits that cover them. */
@@ -68,6 +70,7 @@ export class Partition {
     const { id, writer, epoch, chain, shared, admitPoison } = options
     const { store, encoder, fs, clock, logger, observe } = shared
     this.#memtable = new Memtable(shared.slabs, chain.end)
+    this.#checkpoints = new CheckpointWriter({ store, id, chain, logger })
     // a flush waits with one listener per table
     setMaxListeners(0, this.#ending.signal)
     this.#flusher = new Flusher({
@@ -256,6 +259,7 @@ export class Partition {
     const seconds = (clock.monotonicMs() - startMs) / 1000
     for (const record of records) metrics.flushed(record, seconds)
     const lastAppendUnixMs = frozen.entries.at(-1)?.appendUnixMs
+    this.#checkpoints.committed()
     await onCommitted({ records, end: frozen.end, lastAppendUnixMs })
   }
 

@@ -3,11 +3,9 @@ import type { ObjectStore } from '../object-store/object-store.ts'
 import type { PartitionId } from '../paths.ts'
 import type { CommitRecord } from './commit-record.ts'
 import { AppError } from '../errors.ts'
-import { COMMITS_PREFIX, commitKey, commitPrefix, parseCommitKey } from '../paths.ts'
-import { COMMIT_BYTES_MAX, parseCommitRecord } from './commit-record.ts'
-import { mapOrdered } from './ordered-map.ts'
-
-const READS_IN_FLIGHT_MAX = 16
+import { COMMITS_PREFIX, commitPrefix, parseCommitKey } from '../paths.ts'
+import { listCheckpoints, readCheckpoint } from './checkpoint.ts'
+import { checkTiles, followCommits, listStarts } from './commit-follow.ts'
 
 /** Sorts behind every key of a folder: digits are all that follows its slash. */
 const BEHIND_DIGITS = '~'
@@ -50,7 +48,8 @@ async function chainsBetween(
 }
 
 /**
- * The commits of a chain from the one that starts at `from` on, in order, checked to tile.
+ * The commits of a chain from the one that starts at `from` on, in order, checked to tile: by
+ * checkpoints as far as they go, then one by one. A checkpoint that is damaged is passed over.
  * @throws AppError chain_broken where none starts there and later ones do; commit_damaged
  */
 export async function* readChainFrom(
@@ -59,45 +58,21 @@ export async function* readChainFrom(
   from: bigint,
 ): AsyncGenerator<CommitRecord> {
   let expected = from
-  const records = mapOrdered(listStarts(store, id, from), READS_IN_FLIGHT_MAX, async (start) => {
-    return readCommit(store, id, start)
-  })
-  for await (const record of records) {
-    const { start, end } = record
-    const isOwn = record.logId === id.logId && record.topic === id.topic
-    if (!isOwn || record.partition !== id.partition || BigInt(start) !== expected) {
-      throw new AppError('chain_broken', 'commits do not follow each other', {
-        details: { chain: commitPrefix(id), expected: String(expected), start, end },
-      })
+  for (const end of await listCheckpoints(store, id, from)) {
+    try {
+      for await (const { record } of readCheckpoint(store, id, end)) {
+        // one that begins behind the place is of no use; before it lie commits that nobody wants
+        if (BigInt(record.start) > expected) break
+        if (BigInt(record.start) < expected) continue
+        checkTiles(id, record, expected)
+        expected = BigInt(record.end)
+        yield record
+      }
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'commit_damaged') throw error
     }
-    expected = BigInt(end)
-    yield record
   }
-}
-
-async function* listStarts(
-  store: ObjectStore,
-  id: PartitionId,
-  from: bigint,
-): AsyncGenerator<bigint> {
-  const after = from === 0n ? undefined : commitKey(id, from - 1n)
-  for await (const { key } of store.list(commitPrefix(id), after)) yield parseKey(key).start
-}
-
-/** @throws AppError object_missing; commit_damaged, with its key */
-export async function readCommit(
-  store: ObjectStore,
-  id: PartitionId,
-  start: bigint,
-): Promise<CommitRecord> {
-  const key = commitKey(id, start)
-  const bytes = await store.get(key, { bytesMax: COMMIT_BYTES_MAX })
-  try {
-    return parseCommitRecord(bytes)
-  } catch (error) {
-    const details = { key }
-    throw new AppError('commit_damaged', 'commit cannot be read', { cause: error, details })
-  }
+  yield* followCommits(store, id, listStarts(store, id, expected), expected)
 }
 
 async function firstKey(

@@ -102,6 +102,16 @@ export class JsonReader {
     return value.map((element) => JsonReader.#of(element, this.#code))
   }
 
+  texts(name: string, countMax: number, lengthMax: number): string[] {
+    const value = this.#member(name)
+    const isList =
+      Array.isArray(value) &&
+      value.length <= countMax &&
+      value.every((text) => typeof text === 'string' && text.length <= lengthMax)
+    if (isList) return value as string[]
+    throw this.problem(name, `is no list of at most ${countMax} texts`)
+  }
+
   integers(name: string, countMax: number, min: number, max: number): number[] {
     const value = this.#member(name)
     if (!Array.isArray(value) || value.length > countMax) {

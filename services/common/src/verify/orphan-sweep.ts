@@ -51,7 +51,11 @@ export async function sweepOrphans(
   const { graceMs = ORPHAN_GRACE_MS, isDryRun = false, clock = systemClock } = options
   const problems = new BoundedList<Problem>()
   const holes = new BoundedList<PlacedHole>()
-  const committed = await readCommittedObjects(store, { problems, holes })
+  const committed = await readCommittedObjects(
+    store,
+    { problems, holes },
+    { isEveryCommitRead: false },
+  )
   if (problems.count > 0) {
     throw new AppError('chain_broken', 'no sweep while commits are damaged', {
       details: { problems: problems.count, first: problems.items[0]?.key },

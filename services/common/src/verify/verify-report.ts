@@ -8,6 +8,8 @@ export const PROBLEM_KINDS = [
   'commit_damaged',
   'commit_foreign',
   'counts_wrong',
+  'checkpoint_damaged',
+  'checkpoint_wrong',
   'file_missing',
   'file_size',
   'file_hash',

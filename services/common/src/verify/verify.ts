@@ -34,7 +34,10 @@ const FILES_IN_FLIGHT_MAX = 4
 export interface VerifyOptions {
   /** Unreferenced objects older than this are problems; default ORPHAN_GRACE_MS. */
   readonly graceMs?: number
-  /** Without it existence, sizes and everything else are checked, contents are not; default true. */
+  /**
+   * Default true. False: existence, sizes and everything else are checked, contents are not, and
+   * commits are taken from checkpoints.
+   */
   readonly isContentRead?: boolean
   readonly clock?: Clock
   readonly onProgress?: (done: { readonly files: number; readonly ofFiles: number }) => void
@@ -67,7 +70,8 @@ class Verification {
 
   async run(): Promise<VerifyReport> {
     const findings = { problems: this.#problems, holes: this.#holes }
-    const committed = await readCommittedObjects(this.#store, findings)
+    const isEveryCommitRead = this.#options.isContentRead !== false
+    const committed = await readCommittedObjects(this.#store, findings, { isEveryCommitRead })
     await this.#checkSchemas(committed)
     const sizes = await this.#listSizes(committed)
     await this.#checkFiles(committed, sizes)
