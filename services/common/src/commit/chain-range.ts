@@ -5,7 +5,8 @@ import type { CommitRecord } from './commit-record.ts'
 import { AppError } from '../errors.ts'
 import { COMMITS_PREFIX, commitPrefix, parseCommitKey } from '../paths.ts'
 import { listCheckpoints, readCheckpoint } from './checkpoint.ts'
-import { checkTiles, followCommits, listStarts } from './commit-follow.ts'
+import { READS_IN_FLIGHT_MAX, checkTiles, followCommits, listStarts } from './commit-follow.ts'
+import { mapOrdered } from './ordered-map.ts'
 
 /** Sorts behind every key of a folder: digits are all that follows its slash. */
 const BEHIND_DIGITS = '~'
