@@ -22,6 +22,8 @@ export interface AdminServerOptions {
   readonly certificate?: ServerCertificate | undefined
   /** Whether requests can be taken and stored now. */
   readonly isReady: () => boolean
+  /** For people, while it is not: what stands in the way; undefined: nothing more is known. */
+  readonly notReadyReason?: (() => string | undefined) | undefined
   /** Commits all that was acknowledged; resolves with a line for people. Undefined: nothing to commit. */
   readonly flush?: (() => Promise<string>) | undefined
 }
@@ -92,8 +94,9 @@ function routesOf(options: AdminServerOptions): ReadonlyMap<string, Route> {
     [
       'GET /readyz',
       (response) => {
-        const isReady = options.isReady()
-        answer(response, isReady ? 200 : 503, isReady ? 'ready' : 'not ready')
+        if (options.isReady()) return answer(response, 200, 'ready')
+        const reason = options.notReadyReason?.()
+        answer(response, 503, reason === undefined ? 'not ready' : `not ready: ${reason}`)
       },
     ],
     [

@@ -32,6 +32,8 @@ export interface RoleProcessOptions {
   readonly logLevel: LogLevel
   /** Whether the role can do now what it is there for. */
   readonly isReady: () => boolean
+  /** For people, while it can not: what stands in the way, where that is known. */
+  readonly notReadyReason?: (() => string | undefined) | undefined
   /** Commits what was acknowledged; undefined for a role that has nothing to commit. */
   readonly flush?: (() => Promise<string>) | undefined
 }
@@ -118,12 +120,15 @@ export class RoleProcess {
   }
 
   async #startAdmin(): Promise<void> {
-    const { config, isReady, flush } = this.#options
+    const { config, isReady, notReadyReason, flush } = this.#options
     const { host, adminPort, adminGrpcPort, adminTls } = config
     const certificate = adminTls ? this.#certificate : undefined
     const { logger, registry } = this
     const shared = { host, certificate, isReady }
-    this.#admin = createAdminServer({ ...shared, port: adminPort, registry, logger, flush })
+    this.#admin = createAdminServer({
+      ...{ ...shared, notReadyReason, flush },
+      ...{ port: adminPort, registry, logger },
+    })
     await this.#admin.start()
     this.#adminGrpc = createAdminGrpcServer({
       ...shared,

@@ -13,6 +13,7 @@ import assert from 'node:assert/strict'
 import type { SlabSpace } from './memtable/slab-pool.ts'
 import type { IngesterMetrics } from './metrics.ts'
 import type { Partition } from './partition.ts'
+import { Standstill } from './standstill.ts'
 import { Wal, type WalOptions } from './wal/wal.ts'
 
 export interface AppendPathOptions {
@@ -30,9 +31,11 @@ export class AppendPath {
   readonly #wal: Wal
   /** Bytes handed to the WAL that are not in the partition yet. */
   #pendingBytes = 0
+  readonly #standstill: Standstill
 
   private constructor(options: AppendPathOptions, wal: Wal) {
     this.#options = options
+    this.#standstill = new Standstill(options.wal.clock)
     this.#wal = wal
   }
 
@@ -77,6 +80,11 @@ export class AppendPath {
     return this.#options.partition.unflushedBytes + this.#pendingBytes
   }
 
+  /** Why nothing could be stored for a while; undefined when batches are taken. */
+  get standstill(): AppError | undefined {
+    return this.#standstill.reason
+  }
+
   /**
    * Space for an envelope of this many bytes, to be filled and appended.
    *
@@ -87,9 +95,11 @@ export class AppendPath {
     if (partition.failure !== undefined) throw partition.failure
     if (this.unflushedBytes + byteCount > memtableBytesMax) {
       partition.flushSoon()
-      throw new AppError('overloaded', 'unflushed rows fill their memory', {
+      const refusal = new AppError('overloaded', 'unflushed rows fill their memory', {
         details: { bytes: this.unflushedBytes, bytesMax: memtableBytesMax },
       })
+      this.#standstill.refused(refusal)
+      throw refusal
     }
     this.#pendingBytes += byteCount
     return partition.reserve(byteCount)
@@ -105,9 +115,14 @@ export class AppendPath {
     try {
       const offset = await this.#wal.append(space.bytes)
       partition.insert(offset, space, header, arrivalUnixMs(header))
+      this.#standstill.stored()
     } catch (error) {
       partition.giveUp(space)
-      throw error
+      const refusal = toAppError(error)
+      this.#standstill.refused(refusal)
+      // what is committed leaves the disk
+      if (refusal.code === 'log_full') partition.flushSoon()
+      throw refusal
     } finally {
       this.#pendingBytes -= space.bytes.length
     }

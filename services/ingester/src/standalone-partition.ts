@@ -10,7 +10,7 @@ import { AppError } from '@tributary/common/errors'
 import { nodeFileSystem } from '@tributary/common/file-system'
 import { LIMITS } from '@tributary/common/limits'
 import type { Logger } from '@tributary/common/logger'
-import type { Registry } from '@tributary/common/metrics'
+import { Gauge, type Registry } from '@tributary/common/metrics'
 import type { ObjectStore } from '@tributary/common/object-store/object-store'
 import type { PartitionId } from '@tributary/common/paths'
 import { AppendPath } from './append-path.ts'
@@ -121,6 +121,7 @@ async function openSharedParts(
     logBytes: () => open.appends?.logBytes ?? 0,
     forgottenHashes: () => open.partition?.forgottenHashes ?? 0,
   })
+  registerOldest(registry, clock, open)
   const schemas = new SchemaCache(store, LIMITS.tenantsMax * 3)
   const observe = metrics.stage.bind(metrics)
   return {
@@ -142,6 +143,19 @@ async function openSharedParts(
     settings,
     flushSettings: flushSettingsOf(settings),
   }
+}
+
+/** The same gauge as in a cluster: files that can not be stored are seen by it before memory is full. */
+function registerOldest(registry: Registry, clock: Clock, open: OpenParts): void {
+  new Gauge({
+    name: 'tributary_ingester_oldest_unflushed_seconds',
+    help: 'Age of the oldest row that is not committed',
+    registers: [registry],
+    collect() {
+      const oldestMs = open.partition?.oldestMs
+      this.set(oldestMs === undefined ? 0 : (clock.monotonicMs() - oldestMs) / 1000)
+    },
+  })
 }
 
 function walOptions({ id, directory, settings, clock, logger }: StandalonePartitionOptions) {

@@ -59,7 +59,8 @@ class Standalone {
       name: 'standalone',
       config,
       logLevel: isTerminal ? 'warn' : config.logLevel,
-      isReady: () => this.#receiving.isServing,
+      isReady: () => this.#isReady(),
+      notReadyReason: () => this.#partition?.appends.standstill?.message,
       flush: () => this.#flush(),
     })
     this.#metrics = new RouterMetrics(this.#process.registry)
@@ -125,6 +126,11 @@ class Standalone {
         line.stop()
       },
     })
+  }
+
+  /** Receivers stay open in a standstill: whoever comes all the same hears when to come again. */
+  #isReady(): boolean {
+    return this.#receiving.isServing && this.#partition?.appends.standstill === undefined
   }
 
   async #flush(): Promise<string> {
