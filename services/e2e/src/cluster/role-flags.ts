@@ -15,12 +15,13 @@ export interface RoleFacts {
   readonly ports: { readonly grpc: number; readonly http: number; readonly admin: number }
 }
 
+/** A request may be tried again for as long as the longest outage lasts. */
+const LONG_WINDOW = '--retry-window=6h'
 const SMALL_FLUSHES = [
   '--flush-interval=2s',
   '--flush-bytes=1MiB',
   '--memtable-bytes-max=32MiB',
-  // a request may be tried again for as long as the longest outage lasts
-  '--retry-window=6h',
+  LONG_WINDOW,
 ]
 const SMALL_LOG = ['--wal-segment-bytes-max=1MiB', '--wal-bytes-max=64MiB']
 const SMALL_REQUESTS = ['--request-bytes-max=4MiB']
@@ -39,7 +40,7 @@ export function roleFlags(role: ProcessRole, facts: RoleFacts): string[] {
         `--data-dir=${facts.dataDir}`,
       ]
     case 'router':
-      return [...admin, ...receiveFlags(facts), ...clusterFlags(facts)]
+      return [...admin, ...receiveFlags(facts), ...clusterFlags(facts), LONG_WINDOW]
     case 'ingester':
       return [
         ...admin,
@@ -62,7 +63,7 @@ function receiveFlags({ ports: { grpc, http } }: RoleFacts): string[] {
 
 function clusterFlags({ name, brokers, redisUrl }: RoleFacts): string[] {
   return [
-    `--name=${name}`,
+    `--member-name=${name}`,
     `--kafka-brokers=${brokers.join(',')}`,
     `--kafka-topic=${TOPIC}`,
     `--redis-url=${redisUrl}`,
