@@ -25,6 +25,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'take OTLP and produce it to Kafka: a role of the cluster',
     load: async () => (await import('./commands/router.ts')).routerCommand,
   },
+  ingester: {
+    summary: 'take partitions of Kafka and write Parquet, as one of several',
+    load: async () => (await import('./commands/ingester.ts')).ingesterCommand,
+  },
   query: {
     summary: 'ask the files with SQL: views logs, spans and metrics',
     load: async () => (await import('./commands/query.ts')).queryCommand,

@@ -1,3 +1,4 @@
+import { INGESTER_SECTIONS } from './ingester-settings.ts'
 import { ROUTER_SECTIONS } from './router-settings.ts'
 import { settingsMarkdown } from './setting-report.ts'
 import { STANDALONE_SECTIONS } from './settings.ts'
@@ -9,7 +10,9 @@ Made from the tables in \`services/common/src/config/settings.ts\` by
 
 Every setting is a flag of the roles that have it and an environment variable: \`tributary standalone\`
 has the sections up to the object store; \`tributary router\` has process (without \`--data-dir\`),
-receiving, TLS, credentials, and those from [Cluster](#cluster) on. A flag beats a variable, a variable beats the default. All problems are reported at once, and the process does not
+receiving, TLS, credentials, and those from [Cluster](#cluster) on; \`tributary ingester\` has process,
+TLS, [ownership](#ownership), the sizes of the write-ahead log, flushing, object store (which it needs), cluster,
+Kafka and Redis. A flag beats a variable, a variable beats the default. All problems are reported at once, and the process does not
 start with any. Sizes take \`KiB\`, \`MiB\`, \`GiB\` (powers of 1024) and \`kB\`, \`MB\`, \`GB\` (powers of
 1000); durations take \`ms\`, \`s\`, \`m\`, \`h\`, \`d\`. The tools (\`query\`, \`verify\`, \`replay\`) take the
 settings of the object store and \`--data-dir\` alike. Credentials of S3 come from where the AWS SDK
@@ -20,6 +23,8 @@ looks for them (\`AWS_ACCESS_KEY_ID\`, \`AWS_SECRET_ACCESS_KEY\`, profiles, role
 /** The text of docs/configuration.md. */
 export function configurationPage(): string {
   const known = new Set(STANDALONE_SECTIONS.map(({ title }) => title))
-  const ofCluster = ROUTER_SECTIONS.filter(({ title }) => !known.has(title))
-  return INTRODUCTION + settingsMarkdown([...STANDALONE_SECTIONS, ...ofCluster])
+  const ofRouter = ROUTER_SECTIONS.filter(({ title }) => !known.has(title))
+  for (const { title } of ofRouter) known.add(title)
+  const ofIngester = INGESTER_SECTIONS.filter(({ title }) => !known.has(title))
+  return INTRODUCTION + settingsMarkdown([...STANDALONE_SECTIONS, ...ofRouter, ...ofIngester])
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 
+import { ingesterSettings } from '@tributary/common/config/ingester-settings'
 import { routerSettings } from '@tributary/common/config/router-settings'
 import { standaloneSettings } from '@tributary/common/config/settings'
 
@@ -17,9 +18,11 @@ describe('settings', () => {
           '',
       )
       .join('\n')
-    const idle = Object.keys({ ...standaloneSettings, ...routerSettings }).filter(
-      (key) => !new RegExp(`\\b${key}\\b`).test(text),
-    )
+    const idle = Object.keys({
+      ...standaloneSettings,
+      ...routerSettings,
+      ...ingesterSettings,
+    }).filter((key) => !new RegExp(`\\b${key}\\b`).test(text))
     assert.deepEqual(idle, [])
   })
 })
