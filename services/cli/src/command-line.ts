@@ -49,6 +49,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'make a running process write its rows to files now',
     load: async () => (await import('./commands/flush.ts')).flushCommand,
   },
+  tenants: {
+    summary: 'check settings of tenants, and put them into redis',
+    load: async () => (await import('./commands/tenants.ts')).tenantsCommand,
+  },
   keys: {
     summary: 'make, list, revoke and replace API keys',
     load: async () => (await import('./commands/keys.ts')).keysCommand,

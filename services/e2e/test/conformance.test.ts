@@ -14,6 +14,7 @@ import { AppError } from '@tributary/common/errors'
 import { generateApiKey } from '@tributary/common/tenants/api-key'
 import type { ErrorCode } from '@tributary/common/errors'
 import { startReceivers } from '@tributary/router/testing/receiver-harness'
+import { testAccount } from '@tributary/router/testing/test-account'
 import type { ReceiverHarness } from '@tributary/router/testing/receiver-harness'
 
 import { startGuardedReceivers, type GuardedReceivers } from '../src/guarded-receivers.ts'
@@ -117,7 +118,10 @@ const slow: StateHook = async (run) => {
 }
 
 const overloaded: StateHook = async (run) => {
-  const reservation = harness.admission.reserve(harness.admission.inFlightBytesMax)
+  const reservation = harness.admission.reserve(
+    harness.admission.inFlightBytesMax,
+    testAccount('other'),
+  )
   try {
     return await run(endpointOf(harness))
   } finally {

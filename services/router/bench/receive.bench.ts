@@ -214,7 +214,7 @@ async function serve(name: string): Promise<void> {
 }
 
 async function serveOwn(name: string, onRequest: () => void): Promise<number> {
-  const success = Promise.resolve({ rejectedItems: 0, message: '' })
+  const success = Promise.resolve({ rejectedItems: 0, storedItems: 0, message: '' })
   const harness = await startReceivers({
     limits: { sweepIntervalMs: 500 },
     handler: () => {

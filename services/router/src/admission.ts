@@ -4,11 +4,18 @@
  * exceeds `inFlightBytesMax`, except that a call is always let in when nothing else is in flight, so
  * that a request within the size limit can never be refused for ever. What a refusal looks like on
  * the wire is left to the receivers; both share one admission.
+ *
+ * Tenants share it fairly. Up to half of the bound anybody may take anything. Above, a tenant that has
+ * a call in flight may hold its part of seven eighths of the bound, all of them where no other tenant
+ * wanted in lately: so there is always room for one that comes new, and a tenant that sends fifty times
+ * as much as others can't keep them out.
  */
 import { strict as assert } from 'node:assert'
 
 import type { Clock } from '@tributary/common/clock'
 import { AppError } from '@tributary/common/errors'
+
+import type { TenantAccount } from './tenants/tenant-account.ts'
 
 export interface AdmissionOptions {
   readonly inFlightBytesMax: number
@@ -25,6 +32,12 @@ const RETRY_DELAY_MS_MIN = 250
 const RETRY_DELAY_MS_MAX = 30_000
 /** What a client is told before anything was measured, and while nothing drains. */
 const RETRY_DELAY_MS_UNKNOWN = 2000
+/** Below this part of the bound nobody is refused for the sake of others. */
+const UNSHARED_PART = 1 / 2
+/** What tenants share; the rest is for those that come new. */
+const SHARED_PART = 7 / 8
+/** Who wanted in within this time, or the time before, shares: an exporter that sends every few seconds. */
+const SHARE_WINDOW_MS = 5000
 
 export class Admission {
   readonly inFlightBytesMax: number
@@ -33,19 +46,26 @@ export class Admission {
   #inFlightBytes = 0
   #reservations = 0
   #refusals = 0
+  #shareRefusals = 0
   #windowStartMs: number
   #windowBytes = 0
   #bytesPerMs: number | undefined
+  #shareWindow = 0
+  #shareWindowEndsMs: number
+  /** Tenants that wanted in within this window, and within this one or the one before. */
+  #wantingNow = 0
+  #wanting = 0
   /** One for all reservations: a set of closures for each is garbage of every call. */
   readonly #owner: ReservationOwner = {
-    take: (more) => {
-      this.#take(more, this.#reservations === 1)
+    take: (more, account) => {
+      this.#take(more, account, account.calls === 1, this.#reservations === 1)
     },
-    give: (less) => {
-      this.#give(less)
+    give: (less, account) => {
+      this.#give(less, account)
     },
-    finish: (rest) => {
-      this.#give(rest)
+    finish: (rest, account) => {
+      this.#give(rest, account)
+      account.calls--
       this.#reservations--
     },
   }
@@ -56,6 +76,7 @@ export class Admission {
     this.#clock = options.clock
     this.#random = options.random ?? Math.random
     this.#windowStartMs = options.clock.monotonicMs()
+    this.#shareWindowEndsMs = this.#windowStartMs + SHARE_WINDOW_MS
   }
 
   get inFlightBytes(): number {
@@ -72,11 +93,23 @@ export class Admission {
     return this.#refusals
   }
 
+  /** Those of them that were refused for the sake of other tenants. */
+  get shareRefusals(): number {
+    return this.#shareRefusals
+  }
+
+  /** Tenants that share the bound now. */
+  get sharers(): number {
+    return this.#wanting
+  }
+
   /** @throws AppError overloaded */
-  reserve(bytes: number): Reservation {
-    this.#take(bytes, this.#reservations === 0)
+  reserve(bytes: number, account: TenantAccount): Reservation {
+    this.#noteWanting(account)
+    this.#take(bytes, account, account.calls === 0, this.#reservations === 0)
     this.#reservations++
-    return new Reservation(bytes, this.#owner)
+    account.calls++
+    return new Reservation(bytes, account, this.#owner)
   }
 
   /**
@@ -94,25 +127,58 @@ export class Admission {
     return Math.round(bounded * (0.5 + this.#random()))
   }
 
-  #take(bytes: number, isAlone: boolean): void {
-    if (this.#inFlightBytes + bytes > this.inFlightBytesMax && !isAlone) {
+  /** `isOnly`: the call is the tenant's only one; `isAlone`: the only one of all. */
+  #take(bytes: number, account: TenantAccount, isOnly: boolean, isAlone: boolean): void {
+    const total = this.#inFlightBytes + bytes
+    if (total > this.inFlightBytesMax && !isAlone) {
       this.#refusals++
       throw new AppError('overloaded', 'too many bytes in flight', {
         details: { inFlightBytes: this.#inFlightBytes, bytesMax: this.inFlightBytesMax },
       })
     }
-    this.#inFlightBytes += bytes
+    if (total > this.inFlightBytesMax * UNSHARED_PART && !isOnly) this.#checkShare(bytes, account)
+    this.#inFlightBytes = total
+    account.inFlightBytes += bytes
   }
 
-  #give(bytes: number): void {
+  #checkShare(bytes: number, account: TenantAccount): void {
+    const bytesMax = (this.inFlightBytesMax * SHARED_PART) / Math.max(1, this.#wanting)
+    if (account.inFlightBytes + bytes <= bytesMax) return
+    this.#refusals++
+    this.#shareRefusals++
+    throw new AppError('overloaded', 'tenant holds its share of the bytes in flight', {
+      details: { inFlightBytes: account.inFlightBytes, bytesMax, tenants: this.#wanting },
+    })
+  }
+
+  /** Counts who wants in, let in or not, over two windows. */
+  #noteWanting(account: TenantAccount): void {
+    if (account.wantedWindow === this.#shareWindow) return
+    if (account.wantedWindow < this.#shareWindow - 1) this.#wanting++
+    this.#wantingNow++
+    account.wantedWindow = this.#shareWindow
+  }
+
+  #nextShareWindow(nowMs: number): void {
+    const isRecent = nowMs < this.#shareWindowEndsMs + SHARE_WINDOW_MS
+    this.#wanting = isRecent ? this.#wantingNow : 0
+    this.#wantingNow = 0
+    this.#shareWindow += isRecent ? 1 : 2
+    this.#shareWindowEndsMs = nowMs + SHARE_WINDOW_MS
+  }
+
+  #give(bytes: number, account: TenantAccount): void {
     this.#inFlightBytes -= bytes
+    account.inFlightBytes -= bytes
     this.#windowBytes += bytes
     assert(this.#inFlightBytes >= 0, 'more bytes released than reserved')
     this.#measure()
   }
 
   #measure(): void {
-    const elapsedMs = this.#clock.monotonicMs() - this.#windowStartMs
+    const nowMs = this.#clock.monotonicMs()
+    if (nowMs >= this.#shareWindowEndsMs) this.#nextShareWindow(nowMs)
+    const elapsedMs = nowMs - this.#windowStartMs
     if (elapsedMs < RATE_WINDOW_MS) return
     const rate = this.#windowBytes / elapsedMs
     this.#bytesPerMs =
@@ -125,19 +191,21 @@ export class Admission {
 }
 
 interface ReservationOwner {
-  readonly take: (bytes: number) => void
-  readonly give: (bytes: number) => void
-  readonly finish: (bytes: number) => void
+  readonly take: (bytes: number, account: TenantAccount) => void
+  readonly give: (bytes: number, account: TenantAccount) => void
+  readonly finish: (bytes: number, account: TenantAccount) => void
 }
 
 /** The bytes of one call. */
 export class Reservation {
+  readonly account: TenantAccount
   readonly #owner: ReservationOwner
   #bytes: number
   #isReleased = false
 
-  constructor(bytes: number, owner: ReservationOwner) {
+  constructor(bytes: number, account: TenantAccount, owner: ReservationOwner) {
     this.#bytes = bytes
+    this.account = account
     this.#owner = owner
   }
 
@@ -151,8 +219,8 @@ export class Reservation {
    */
   resize(bytes: number): void {
     assert(!this.#isReleased, 'a released reservation is resized')
-    if (bytes > this.#bytes) this.#owner.take(bytes - this.#bytes)
-    else if (bytes < this.#bytes) this.#owner.give(this.#bytes - bytes)
+    if (bytes > this.#bytes) this.#owner.take(bytes - this.#bytes, this.account)
+    else if (bytes < this.#bytes) this.#owner.give(this.#bytes - bytes, this.account)
     this.#bytes = bytes
   }
 
@@ -160,7 +228,7 @@ export class Reservation {
   release(): void {
     if (this.#isReleased) return
     this.#isReleased = true
-    this.#owner.finish(this.#bytes)
+    this.#owner.finish(this.#bytes, this.account)
     this.#bytes = 0
   }
 }

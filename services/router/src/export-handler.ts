@@ -1,4 +1,5 @@
 import type { Signal } from '@tributary/common/signal'
+import type { TenantPolicy } from '@tributary/common/tenants/tenant-policy'
 
 export type BodyEncoding = 'protobuf' | 'json'
 
@@ -7,6 +8,8 @@ export interface ExportRequest {
   readonly signal: Signal
   readonly encoding: BodyEncoding
   readonly tenant: string
+  /** What the tenant may do. */
+  readonly policy: TenantPolicy
   /** Decompressed; it belongs to the handler until its promise settles. */
   readonly body: Uint8Array
   /** Milliseconds that the client still waits, or undefined where it did not say. */
@@ -16,6 +19,8 @@ export interface ExportRequest {
 export interface ExportOutcome {
   /** Log records, spans or data points that can never be accepted. */
   readonly rejectedItems: number
+  /** Those that are durable now. */
+  readonly storedItems: number
   /** Why, for people; '' when nothing was rejected. */
   readonly message: string
 }

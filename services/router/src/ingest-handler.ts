@@ -8,7 +8,6 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock } from '@tributary/common/clock'
-import { AppError } from '@tributary/common/errors'
 import { failpoint } from '@tributary/common/failpoint'
 import { LIMITS } from '@tributary/common/limits'
 import {
@@ -25,22 +24,16 @@ import type { RouterMetrics } from './metrics.ts'
 
 export interface DecodeSettings {
   readonly clock: Clock
-  /** Items older than this are rejected; undefined accepts any age. */
-  readonly itemAgeMaxMs: number | undefined
-  readonly itemAheadMaxMs: number
 }
 
 export interface IngestHandlerOptions extends DecodeSettings {
   readonly batcher: Pick<Batcher, 'add' | 'appendOwn' | 'takeBuilder' | 'release'>
   readonly metrics: RouterMetrics
-  readonly tenantsMax: number
 }
 
 /** The handler that the receivers call; see ExportHandler for its errors. */
 export function createIngestHandler(options: IngestHandlerOptions): ExportHandler {
-  const tenants = new Set<string>()
   return async (request) => {
-    admitTenant(tenants, request.tenant, options.tenantsMax)
     const { body: sent, encoding } = request
     const body = encoding === 'protobuf' ? sent : await protobufBody(request)
     const paused = failpoint('ingest:decoded')
@@ -72,15 +65,6 @@ function ingest(
   return ingested(request, added, options)
 }
 
-/** @throws AppError tenants_exhausted for a tenant that is new and one too many */
-export function admitTenant(tenants: Set<string>, tenant: string, tenantsMax: number): void {
-  if (tenants.has(tenant)) return
-  if (tenants.size >= tenantsMax) {
-    throw new AppError('tenants_exhausted', 'too many tenants', { details: { tenant, tenantsMax } })
-  }
-  tenants.add(tenant)
-}
-
 /** A JSON body as the protobuf that says the same. @throws AppError malformed_body */
 export function protobufBody({ signal, body }: ExportRequest): Uint8Array | Promise<Uint8Array> {
   return body.length > LIMITS.synchronousDecodeBytesMax
@@ -89,12 +73,18 @@ export function protobufBody({ signal, body }: ExportRequest): Uint8Array | Prom
 }
 
 export function decodeOptions(request: ExportRequest, options: DecodeSettings): DecodeOptions {
+  const { itemAgeMaxMs, itemAheadMaxMs, retryRemoval } = request.policy
   return {
     tenant: request.tenant,
     arrivalUnixNano: options.clock.nowUnixNano(),
-    maxAgeMs: options.itemAgeMaxMs,
-    maxAheadMs: options.itemAheadMaxMs,
+    maxAgeMs: itemAgeMaxMs === 0 ? undefined : itemAgeMaxMs,
+    maxAheadMs: itemAheadMaxMs,
+    removesRepeats: retryRemoval,
   }
+}
+
+export function exportOutcome({ rows, rejectedItems, message }: DecodeOutcome): ExportOutcome {
+  return { rejectedItems, storedItems: rows, message }
 }
 
 async function ingested(
@@ -104,7 +94,7 @@ async function ingested(
 ): Promise<ExportOutcome> {
   await durable
   options.metrics.ingested(request.signal, filled)
-  return { rejectedItems: filled.rejectedItems, message: filled.message }
+  return exportOutcome(filled)
 }
 
 async function ingestLarge(
@@ -125,5 +115,5 @@ async function ingestLarge(
     for (const { builder } of decoder.own.all) batcher.release(builder)
   }
   metrics.ingested(request.signal, decoder.outcome)
-  return { rejectedItems: decoder.outcome.rejectedItems, message: decoder.outcome.message }
+  return exportOutcome(decoder.outcome)
 }

@@ -26,7 +26,7 @@ import { Brokers } from './produce/brokers.ts'
 import { Lanes } from './produce/lanes.ts'
 import { LogHealth } from './produce/log-health.ts'
 import { exposeLanes, ProduceMetrics } from './produce/produce-metrics.ts'
-import { decodeSettings, Receiving } from './receiving.ts'
+import { Receiving } from './receiving.ts'
 import { createRoutedHandler } from './routed-handler.ts'
 import { RateMeter } from './routing/rate-meter.ts'
 import { exposeRouting } from './routing/routing-metrics.ts'
@@ -83,6 +83,7 @@ class Router {
       process: this.#process,
       config,
       redis: config,
+      liveRouters: () => this.#liveRouters(),
       handler: () => this.#createHandler(),
       onServing: (ports) => {
         const { logId, topic, partitionCount } = this.#log!
@@ -236,6 +237,12 @@ class Router {
     }
   }
 
+  /** Those that take telemetry, as the last beat told; the last known stay while Redis is gone. */
+  #liveRouters(): number {
+    const members = this.#membership?.members ?? []
+    return members.filter(({ role, isDraining }) => role === 'router' && !isDraining).length
+  }
+
   #createHandler(): ExportHandler {
     const { tenantsMax, inflightBytesMax, produceTimeoutMs, produceLingerMaxMs } = this.#config
     const brokers = this.#brokers!
@@ -256,8 +263,7 @@ class Router {
       partitioner: this.#partitioner!,
       lanes,
       metrics: this.#metrics,
-      tenantsMax,
-      ...decodeSettings(this.#config),
+      clock: systemClock,
     })
   }
 

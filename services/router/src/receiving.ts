@@ -8,21 +8,22 @@ import { collectAfterStart } from '@tributary/common/collector-tuning'
 import type { RedisConfig } from '@tributary/common/config/redis-settings'
 import type { ConfigOf } from '@tributary/common/config/setting-table'
 import type { receiveSettings } from '@tributary/common/config/settings'
-import type { credentialSettings } from '@tributary/common/config/tenant-settings'
+import type { credentialSettings, tenantSettings } from '@tributary/common/config/tenant-settings'
 import type { TlsConfig } from '@tributary/common/config/tls-settings'
 import type { RoleProcess } from '@tributary/common/role-process'
 import { Admission } from './admission.ts'
 import type { ExportHandler } from './export-handler.ts'
-import type { DecodeSettings } from './ingest-handler.ts'
 import { createGrpcReceiver } from './receive/grpc-receiver.ts'
 import { createHttpReceiver } from './receive/http-receiver.ts'
 import type { Receiver } from './receive/receiver.ts'
 import { ReceiverMetrics } from './receive/receiver-metrics.ts'
 import { receiverTls } from './receive/receiver-tls.ts'
 import { openCredentials, type Credentials } from './tenants/credentials.ts'
+import { openTenants, type Tenants } from './tenants/tenants.ts'
 
 export type ReceivingConfig = ConfigOf<typeof receiveSettings> &
   ConfigOf<typeof credentialSettings> &
+  ConfigOf<typeof tenantSettings> &
   TlsConfig & { readonly host: string; readonly stopTimeoutMs: number }
 
 export interface ReceivingOptions {
@@ -30,6 +31,8 @@ export interface ReceivingOptions {
   readonly config: ReceivingConfig
   /** Undefined for a role that has none. */
   readonly redis?: RedisConfig | undefined
+  /** How many routers take telemetry now, this one included: each gives its part of a rate; default 1. */
+  readonly liveRouters?: (() => number) | undefined
   /** Made when everything behind it has started. */
   readonly handler: () => ExportHandler
   /** Called once both ports are listened on. */
@@ -40,24 +43,33 @@ export class Receiving {
   readonly #options: ReceivingOptions
   readonly #receivers: Receiver[] = []
   #credentials: Credentials | undefined
+  #tenants: Tenants | undefined
   #isServing = false
 
   constructor(options: ReceivingOptions) {
     this.#options = options
   }
 
-  /** Whether calls are taken: between the start and the beginning of the stop. */
+  /**
+   * Whether calls are taken: between the start and the beginning of the stop, once it is known what
+   * tenants may do.
+   */
   get isServing(): boolean {
-    return this.#isServing
+    return this.#isServing && this.#tenants?.directory.isReady === true
   }
 
-  /** Adds credentials and receivers to the process, behind what was added before. */
+  /** Adds credentials, tenants and receivers to the process, behind what was added before. */
   addParts(): void {
     const { process } = this.#options
     process.add({
       name: 'credentials',
       start: () => this.#openCredentials(),
       stop: () => this.#credentials?.close(),
+    })
+    process.add({
+      name: 'tenants',
+      start: () => this.#openTenants(),
+      stop: () => this.#tenants?.close(),
     })
     process.add({
       name: 'receivers',
@@ -83,6 +95,13 @@ export class Receiving {
     })
   }
 
+  async #openTenants(): Promise<void> {
+    const { config, redis, liveRouters, process } = this.#options
+    const { logger, registry } = process
+    const shared = { redis, liveRouters, clock: systemClock, logger, registry }
+    this.#tenants = await openTenants({ ...config, ...shared })
+  }
+
   async #startReceivers(): Promise<void> {
     const { config, process, handler, onServing } = this.#options
     const { host, otlpGrpcPort, otlpHttpPort, inflightBytesMax } = config
@@ -97,6 +116,7 @@ export class Receiving {
         connectionAgeMs: config.connectionAgeMaxMs,
         answerTimeoutMs: config.requestTimeoutMs,
       },
+      tenants: this.#tenants!.directory,
       authenticator: this.#credentials?.authenticator,
       tls: receiverTls(process.certificate, config),
       logger: process.logger,
@@ -118,14 +138,5 @@ export class Receiving {
     this.#isServing = false
     const graceMs = this.#options.config.stopTimeoutMs / 2
     await Promise.all(this.#receivers.map((receiver) => receiver.drain(graceMs)))
-  }
-}
-
-/** How handlers decode, by the settings. */
-export function decodeSettings(config: ReceivingConfig): DecodeSettings {
-  return {
-    clock: systemClock,
-    itemAgeMaxMs: config.itemAgeMaxMs === 0 ? undefined : config.itemAgeMaxMs,
-    itemAheadMaxMs: config.itemAheadMaxMs,
   }
 }

@@ -25,7 +25,12 @@ import { TouchedBatches } from '@tributary/common/otlp/touched-batches'
 import { NOT_KNOWN } from '@tributary/common/routing/shard'
 import type { OpenBatch } from './batcher.ts'
 import type { ExportHandler, ExportRequest } from './export-handler.ts'
-import { admitTenant, decodeOptions, protobufBody, type DecodeSettings } from './ingest-handler.ts'
+import {
+  decodeOptions,
+  exportOutcome,
+  protobufBody,
+  type DecodeSettings,
+} from './ingest-handler.ts'
 import type { RouterMetrics } from './metrics.ts'
 import type { Partitioner, TenantRoute } from './partitioner.ts'
 import type { Broker } from './produce/brokers.ts'
@@ -36,7 +41,6 @@ export interface RoutedHandlerOptions extends DecodeSettings {
   readonly partitioner: Partitioner
   readonly lanes: Lanes
   readonly metrics: RouterMetrics
-  readonly tenantsMax: number
 }
 
 /** A request whose rows stand in batches. */
@@ -51,9 +55,7 @@ const NO_LANES: readonly Lane[] = []
 
 /** The handler that the receivers of a router call; see ExportHandler for its errors. */
 export function createRoutedHandler(options: RoutedHandlerOptions): ExportHandler {
-  const tenants = new Set<string>()
   return async (request) => {
-    admitTenant(tenants, request.tenant, options.tenantsMax)
     const { body: sent, encoding } = request
     const body = encoding === 'protobuf' ? sent : await protobufBody(request)
     const paused = failpoint('ingest:decoded')
@@ -62,7 +64,7 @@ export function createRoutedHandler(options: RoutedHandlerOptions): ExportHandle
     options.metrics.ingested(request.signal, outcome)
     const held = failpoint('ingest:durable')
     if (held !== undefined) await held
-    return { rejectedItems: outcome.rejectedItems, message: outcome.message }
+    return exportOutcome(outcome)
   }
 }
 

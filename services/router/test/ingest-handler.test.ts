@@ -8,10 +8,13 @@ import { Signal, SIGNAL_NAMES } from '@tributary/common/signal'
 import { batchToRequest } from '@tributary/common/testing/batch-request'
 import { canonicalizeProtobuf, compareCanonical } from '@tributary/common/testing/otlp-canonical'
 import { generateProtobuf } from '@tributary/common/testing/otlp-generator'
+import { defaultPolicy } from '@tributary/common/tenants/tenant-policy'
 import { payload } from '@tributary/common/testing/payloads'
 import { Batcher, type BatchSink, type BatchSpace } from '../src/batcher.ts'
 import { createIngestHandler } from '../src/ingest-handler.ts'
 import { RouterMetrics } from '../src/metrics.ts'
+
+const POLICY = defaultPolicy({ itemAheadMaxMs: 1e15 })
 
 /** A log that takes its time, as a disk does. */
 class SlowLog implements BatchSink {
@@ -34,7 +37,7 @@ class SlowLog implements BatchSink {
   }
 }
 
-function openHandler(tenantsMax = 10) {
+function openHandler() {
   const log = new SlowLog()
   const handler = createIngestHandler({
     batcher: new Batcher({
@@ -42,16 +45,13 @@ function openHandler(tenantsMax = 10) {
       clock: systemClock,
       batchBytesMax: 256 * 1024,
       batchRowsMax: 32_767,
-      tenantsMax,
+      tenantsMax: 10,
     }),
     clock: systemClock,
     metrics: new RouterMetrics(createRegistry({ hasProcessMetrics: false })),
-    tenantsMax,
-    itemAgeMaxMs: undefined,
-    itemAheadMaxMs: 1e15,
   })
-  const send = (signal: Signal, body: Uint8Array, tenant = 'default') =>
-    handler({ signal, encoding: 'protobuf', tenant, body, deadlineMs: undefined })
+  const send = (signal: Signal, body: Uint8Array, tenant = 'default', policy = POLICY) =>
+    handler({ signal, encoding: 'protobuf', tenant, policy, body, deadlineMs: undefined })
   return { log, send }
 }
 
@@ -115,11 +115,26 @@ void test('a malformed request leaves nothing behind, not even an empty batch', 
   )
 })
 
-void test('tenants past the bound are told to come back, known ones are served', async () => {
-  const { send } = openHandler(2)
-  const body = payload('logs', { records: 1 })
-  await send(Signal.logs, body, 'one')
-  await send(Signal.logs, body, 'two')
-  await assert.rejects(send(Signal.logs, body, 'three'), { code: 'tenants_exhausted' })
-  await send(Signal.logs, body, 'one')
+void test('a tenant whose repeats are kept has no chunk that could be taken for one', async () => {
+  const { log, send } = openHandler()
+  for (const records of [10, 5000]) {
+    const body = payload('logs', { records })
+    await send(Signal.logs, body, 'default', { ...POLICY, retryRemoval: false })
+    await send(Signal.logs, body, 'other')
+  }
+  const removableOf = (tenant: string): boolean[] =>
+    log.headers
+      .filter((header) => header.tenant === tenant)
+      .flatMap(({ chunks }) => chunks.map(({ removable }) => removable))
+  assert.ok(removableOf('default').every((removable) => !removable))
+  assert.ok(removableOf('other').every((removable) => removable))
+})
+
+void test('the window of time is the tenant\u2019s own', async () => {
+  const { send } = openHandler()
+  const body = payload('logs', { records: 7 })
+  const strict = { ...POLICY, itemAgeMaxMs: 1 }
+  assert.equal((await send(Signal.logs, body, 'default', strict)).rejectedItems, 7)
+  const outcome = await send(Signal.logs, body, 'other')
+  assert.deepEqual([outcome.rejectedItems, outcome.storedItems], [0, 7])
 })

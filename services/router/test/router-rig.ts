@@ -11,6 +11,7 @@ import {
   type RoutingTable,
 } from '@tributary/common/routing/routing-table'
 import { Signal, type SignalName } from '@tributary/common/signal'
+import { defaultPolicy } from '@tributary/common/tenants/tenant-policy'
 import { batchToRequest } from '@tributary/common/testing/batch-request'
 import type { MemoryLogBroker } from '@tributary/common/testing/memory-log-broker'
 import { MemoryPartitionLog } from '@tributary/common/testing/memory-partition-log'
@@ -42,6 +43,8 @@ export interface RouterRig {
   send(signal: SignalName, body: Uint8Array, tenant?: string): Promise<ExportOutcome>
   close(): void
 }
+
+const POLICY = defaultPolicy({ itemAheadMaxMs: 1e15 })
 
 /** A router of its own over the log that the broker holds. */
 export function openRouter(broker: MemoryLogBroker, options: RouterRigOptions = {}): RouterRig {
@@ -76,9 +79,6 @@ export function openRouter(broker: MemoryLogBroker, options: RouterRigOptions = 
     lanes,
     clock,
     metrics: new RouterMetrics(registry),
-    tenantsMax: 100,
-    itemAgeMaxMs: undefined,
-    itemAheadMaxMs: 1e15,
   })
   return {
     log,
@@ -90,6 +90,7 @@ export function openRouter(broker: MemoryLogBroker, options: RouterRigOptions = 
         signal: Signal[signal],
         encoding: 'protobuf',
         tenant,
+        policy: POLICY,
         body,
         deadlineMs: undefined,
       }),

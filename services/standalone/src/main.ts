@@ -23,7 +23,7 @@ import { Batcher } from '@tributary/router/batcher'
 import type { ExportHandler } from '@tributary/router/export-handler'
 import { createIngestHandler } from '@tributary/router/ingest-handler'
 import { RouterMetrics } from '@tributary/router/metrics'
-import { decodeSettings, Receiving } from '@tributary/router/receiving'
+import { Receiving } from '@tributary/router/receiving'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { OrphanSweeper } from './orphan-sweeper.ts'
 import { printWelcome, type WelcomeFacts } from './welcome.ts'
@@ -182,8 +182,7 @@ class Standalone {
         tenantsMax,
       }),
       metrics: this.#metrics,
-      tenantsMax,
-      ...decodeSettings(this.#config),
+      clock: systemClock,
     })
   }
 

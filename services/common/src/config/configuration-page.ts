@@ -1,7 +1,8 @@
 import { INGESTER_SECTIONS } from './ingester-settings.ts'
 import { ROUTER_SECTIONS } from './router-settings.ts'
-import { settingsMarkdown } from './setting-report.ts'
+import { membersMarkdown, settingsMarkdown } from './setting-report.ts'
 import { STANDALONE_SECTIONS } from './settings.ts'
+import { tenantPolicySettings } from './tenant-settings.ts'
 
 const INTRODUCTION = `# Configuration
 
@@ -20,11 +21,28 @@ looks for them (\`AWS_ACCESS_KEY_ID\`, \`AWS_SECRET_ACCESS_KEY\`, profiles, role
 
 `
 
+const TENANTS = `
+The document of \`--tenant-settings\` holds a policy for all tenants and changes for some. It is taken as a whole
+or not at all; what is written as on a command line may be a JSON number or boolean too. With
+\`"unknownTenants": "refuse"\` only the tenants that it names may write.
+
+    {
+      "format": 1,
+      "unknownTenants": "allow",
+      "default": { "bytesPerSecond": "10MiB" },
+      "tenants": { "shop": { "bytesPerSecond": "50MiB", "itemAgeMax": "7d" } }
+    }
+
+\`tributary tenants check FILE\` tells what is wrong with one; \`tenants set FILE\` puts it into Redis.
+`
+
 /** The text of docs/configuration.md. */
 export function configurationPage(): string {
   const known = new Set(STANDALONE_SECTIONS.map(({ title }) => title))
   const ofRouter = ROUTER_SECTIONS.filter(({ title }) => !known.has(title))
   for (const { title } of ofRouter) known.add(title)
   const ofIngester = INGESTER_SECTIONS.filter(({ title }) => !known.has(title))
-  return INTRODUCTION + settingsMarkdown([...STANDALONE_SECTIONS, ...ofRouter, ...ofIngester])
+  const members = { title: 'Settings of a tenant', table: tenantPolicySettings }
+  const settings = settingsMarkdown([...STANDALONE_SECTIONS, ...ofRouter, ...ofIngester])
+  return `${INTRODUCTION}${settings}\n${membersMarkdown(members)}${TENANTS}`
 }

@@ -6,7 +6,7 @@ import { bytes, duration } from './setting.ts'
 import type { SettingSection } from './setting-report.ts'
 import type { ConfigOf, Relation } from './setting-table.ts'
 import { flushSettings, portsDiffer, processSettings, receiveSettings } from './settings.ts'
-import { credentialSettings } from './tenant-settings.ts'
+import { credentialSettings, tenantSettings } from './tenant-settings.ts'
 import { TLS_RELATIONS, tlsSettings } from './tls-settings.ts'
 
 const KIB = 1024
@@ -46,6 +46,7 @@ export const routerSettings = {
   ...receiveSettings,
   ...tlsSettings,
   ...credentialSettings,
+  ...tenantSettings,
   ...routingSettings,
   ...kafkaSettings,
   ...redisSettings,
@@ -58,6 +59,7 @@ export const ROUTER_SECTIONS: readonly SettingSection[] = [
   { title: 'Receiving', table: receiveSettings },
   { title: 'TLS', table: tlsSettings },
   { title: 'Credentials', table: credentialSettings },
+  { title: 'Tenants', table: tenantSettings },
   { title: 'Routing', table: routingSettings },
   { title: 'Kafka', table: kafkaSettings },
   { title: 'Redis', table: redisSettings },

@@ -1,6 +1,7 @@
 import { flagName, variableName } from './setting-table.ts'
 import type { SettingTable } from './setting-table.ts'
 import type { Setting } from './setting.ts'
+import { memberName } from './tenant-settings.ts'
 
 /** Settings under a heading, for help and docs. */
 export interface SettingSection {
@@ -36,6 +37,27 @@ export function settingsMarkdown(sections: readonly SettingSection[]): string {
   return sections.map(sectionMarkdown).join('\n')
 }
 
+/** Settings that are members of a JSON document, as a table. */
+export function membersMarkdown({ title, table }: SettingSection): string {
+  const rows = Object.entries(table).map(([key, setting]) =>
+    tableRow([
+      `\`${memberName(key, setting)}\``,
+      setting.kind,
+      `\`${describeDefault(setting)}\``,
+      setting.bounds,
+      setting.sentence,
+    ]),
+  )
+  return [
+    `## ${title}`,
+    '',
+    '| member | type | default | bounds | what it does |',
+    '|---|---|---|---|---|',
+    ...rows,
+    '',
+  ].join('\n')
+}
+
 function sectionMarkdown({ title, table }: SettingSection): string {
   const rows = Object.entries(table).map(([key, setting]) => {
     const cells = [
@@ -46,7 +68,7 @@ function sectionMarkdown({ title, table }: SettingSection): string {
       setting.bounds,
       setting.sentence,
     ]
-    return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+    return tableRow(cells)
   })
   return [
     `## ${title}`,
@@ -56,6 +78,10 @@ function sectionMarkdown({ title, table }: SettingSection): string {
     ...rows,
     '',
   ].join('\n')
+}
+
+function tableRow(cells: readonly string[]): string {
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
 }
 
 function describeDefault(setting: Setting<unknown>): string {

@@ -11,7 +11,7 @@ import { LIMITS } from '../limits.ts'
 import { boolean, bytes, choice, duration, integer, port, text, url } from './setting.ts'
 import type { SettingSection } from './setting-report.ts'
 import type { ConfigOf, Relation } from './setting-table.ts'
-import { credentialSettings } from './tenant-settings.ts'
+import { credentialSettings, tenantSettings } from './tenant-settings.ts'
 import { TLS_RELATIONS, tlsSettings } from './tls-settings.ts'
 
 const KIB = 1024
@@ -223,6 +223,7 @@ export const standaloneSettings = {
   ...receiveSettings,
   ...tlsSettings,
   ...credentialSettings,
+  ...tenantSettings,
   ...walSettings,
   ...flushSettings,
   ...storeSettings,
@@ -234,6 +235,7 @@ export const STANDALONE_SECTIONS: readonly SettingSection[] = [
   { title: 'Receiving', table: receiveSettings },
   { title: 'TLS', table: tlsSettings },
   { title: 'Credentials', table: credentialSettings },
+  { title: 'Tenants', table: tenantSettings },
   { title: 'Write-ahead log', table: walSettings },
   { title: 'Flushing', table: flushSettings },
   { title: 'Object store', table: storeSettings },
@@ -255,6 +257,10 @@ export const STANDALONE_RELATIONS: readonly Relation<typeof standaloneSettings>[
   (config) =>
     config.inflightBytesMax < 2 * config.requestBytesMax
       ? '--inflight-bytes-max must be twice --request-bytes-max: a request counts with the rows made of it'
+      : undefined,
+  (config) =>
+    config.apiKeys === 'redis' || config.tenantSettings === 'redis'
+      ? '--api-keys and --tenant-settings name files: standalone has no redis'
       : undefined,
   (config) =>
     config.memtableBytesMax < 2 * config.flushBytes

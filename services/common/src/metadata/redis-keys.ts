@@ -9,6 +9,7 @@
  *   {<prefix>}:rates          hash     router -> until when, and what it publishes
  *   {<prefix>}:index          hash     generation of the file index, its store, the one being built
  *   {<prefix>}:retired        set      generations to delete
+ *   {<prefix>}:tenants        string   settings of tenants, see tenants/tenant-policy.ts
  *   {<prefix>}:keys           hash     API key id -> record, see tenants/redis-key-store.ts
  *
  * and of each generation of the file index
@@ -36,6 +37,7 @@ export const RedisKeyKind = {
   index: 'index',
   retired: 'retired',
   keys: 'keys',
+  tenants: 'tenants',
 } as const
 export type RedisKeyKind = (typeof RedisKeyKind)[keyof typeof RedisKeyKind]
 

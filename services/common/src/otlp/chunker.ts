@@ -43,6 +43,7 @@ export class Chunker {
   readonly #signal: Signal
   readonly #tenant: string
   readonly #preimage: ProtobufWriter
+  readonly #removesRepeats: boolean
   #contentCount = 0
   readonly #firstContent = new Int32Array(4)
   #contents: DigestCounts | undefined = undefined
@@ -51,9 +52,12 @@ export class Chunker {
   #byteCount = 0
   #segmentStart = -1
   #segmentEnd = -1
-  #isRemovable = true
+  #isRemovable: boolean
 
-  /** `preimage` is the chunker's own until its last `cut`. */
+  /**
+   * `preimage` is the chunker's own until its last `cut`; without `removesRepeats` no chunk may ever be
+   * dropped as one.
+   */
   constructor(
     signal: Signal,
     tenant: string,
@@ -61,6 +65,7 @@ export class Chunker {
     view: DataView,
     context: ChunkContext,
     preimage: ProtobufWriter,
+    removesRepeats: boolean,
   ) {
     this.#signal = signal
     this.#tenant = tenant
@@ -68,6 +73,8 @@ export class Chunker {
     this.#view = view
     this.#context = context
     this.#preimage = preimage
+    this.#removesRepeats = removesRepeats
+    this.#isRemovable = removesRepeats
     preimage.clear()
   }
 
@@ -143,7 +150,7 @@ export class Chunker {
     if (openMetric !== undefined) this.#preimage.raw(openMetric)
     this.#itemCount = 0
     this.#byteCount = 0
-    this.#isRemovable = true
+    this.#isRemovable = this.#removesRepeats
   }
 
   #hashContent(builder: BatchBuilder, resourceId: number): void {

@@ -41,6 +41,8 @@ export interface DecodeOptions {
   readonly maxAgeMs?: number | undefined
   /** Items further in the future are rejected; default one day. */
   readonly maxAheadMs?: number | undefined
+  /** Whether chunks may be dropped as repeats at all; default true. */
+  readonly removesRepeats?: boolean | undefined
 }
 
 export interface DecodeOutcome {
@@ -73,6 +75,7 @@ export function decodeInto(
       window: windowOf(options),
       slowStepsMax: SLOW_STEPS_MAX,
       preimage: sharedPreimage,
+      removesRepeats: options.removesRepeats ?? true,
       monotonicMs: noClock,
       nextBatch: sameBatch,
       route: undefined,
@@ -113,6 +116,7 @@ export function decodeRouted(
       window: windowOf(options),
       slowStepsMax: SLOW_STEPS_MAX,
       preimage: sharedPreimage,
+      removesRepeats: options.removesRepeats ?? true,
       monotonicMs: noClock,
       nextBatch: sameBatch,
       route,
@@ -161,6 +165,7 @@ export class LargeRequestDecoder {
         window: windowOf(options),
         slowStepsMax: Infinity,
         preimage: new ProtobufWriter(),
+        removesRepeats: options.removesRepeats ?? true,
         monotonicMs,
         nextBatch: (current) => own.next(current),
         route,

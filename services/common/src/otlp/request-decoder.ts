@@ -44,6 +44,8 @@ export interface RequestContext {
   readonly slowStepsMax: number
   /** Working memory of the chunk at hand; the decoder's alone until it is done. */
   readonly preimage: ProtobufWriter
+  /** Whether chunks may be dropped as repeats at all. */
+  readonly removesRepeats: boolean
   /** Now, in the clock of the deadlines given to `run`. */
   readonly monotonicMs: () => number
   /** Called after each chunk: the batch that takes the next one. */
@@ -85,8 +87,8 @@ export class RequestDecoder implements ChunkContext {
     this.#context = context
     this.builder = builder
     this.#view = viewOf(context.body)
-    const { signal, tenant, body, preimage } = context
-    this.#chunker = new Chunker(signal, tenant, body, this.#view, this, preimage)
+    const { signal, tenant, body, preimage, removesRepeats } = context
+    this.#chunker = new Chunker(signal, tenant, body, this.#view, this, preimage, removesRepeats)
     this.#metric = signal === Signal.metrics ? new MetricWalk() : NO_METRIC
   }
 

@@ -11,6 +11,7 @@ import { failpoint } from '@tributary/common/failpoint'
 import type { Logger } from '@tributary/common/logger'
 
 import type { Reservation } from '../admission.ts'
+import type { TenantDirectory } from '../tenants/tenant-directory.ts'
 import type { BodyEncoding, ExportHandler, ExportOutcome } from '../export-handler.ts'
 import type { ExportRoute } from './export-route.ts'
 import { decompressedReservationBytes } from './receiver-limits.ts'
@@ -22,12 +23,11 @@ export interface ReceivedCall {
   readonly transport: Transport
   readonly route: ExportRoute
   readonly encoding: BodyEncoding
-  readonly tenant: string
   readonly compression: Compression
   readonly wireBody: Uint8Array
   /** Called when nobody looks at `wireBody` any more. */
   readonly releaseBody: () => void
-  /** Owned by the pipeline from here on, and released by it. */
+  /** Of the tenant; owned by the pipeline from here on, and released by it. */
   readonly reservation: Reservation
   /** On the monotonic clock. */
   readonly deadlineAtMs: number | undefined
@@ -35,6 +35,7 @@ export interface ReceivedCall {
 
 export interface ExportPipelineOptions {
   readonly handler: ExportHandler
+  readonly tenants: TenantDirectory
   readonly limits: ReceiverLimits
   readonly metrics: ReceiverMetrics
   readonly logger: Logger
@@ -56,6 +57,9 @@ export class ExportPipeline {
 
   /** @throws AppError always; never anything else */
   async run(call: ReceivedCall): Promise<ExportOutcome> {
+    const { tenants } = this.#options
+    const { account } = call.reservation
+    let chargedBytes = 0
     try {
       const paused = failpoint('receive:accepted')
       if (paused !== undefined) await paused
@@ -68,18 +72,25 @@ export class ExportPipeline {
         call.reservation.resize(decompressedReservationBytes(body.length))
       }
       this.#options.metrics.countBytes(call.transport, call.wireBody.length, body.length)
+      tenants.takeBytes(account, body.length)
+      chargedBytes = body.length
       const outcome = await this.#options.handler({
         signal: call.route.signal,
         encoding: call.encoding,
-        tenant: call.tenant,
+        tenant: account.name,
+        policy: account.policy,
         body,
         deadlineMs: this.#deadlineMs(call.deadlineAtMs),
       })
+      tenants.takeItems(account, outcome.storedItems)
       const held = failpoint('receive:before-response')
       if (held !== undefined) await held
       return outcome
     } catch (error) {
-      throw this.#explain(error, call.route)
+      const explained = this.#explain(error, call.route)
+      // the same bytes come again
+      if (explained.answer.retryable) account.giveBytes(chargedBytes)
+      throw explained
     } finally {
       call.reservation.release()
       call.releaseBody()

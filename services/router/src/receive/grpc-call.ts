@@ -93,7 +93,10 @@ export class GrpcCall {
     if (this.#phase !== 'reading') return
     this.#caller = caller
     try {
-      this.#reservation = this.#core.admit(reservationBytes(CALL_ESTIMATE_BYTES, false))
+      this.#reservation = this.#core.admit(
+        caller.tenant,
+        reservationBytes(CALL_ESTIMATE_BYTES, false),
+      )
     } catch (error) {
       this.#fail(toAppError(error))
       return
@@ -218,7 +221,6 @@ export class GrpcCall {
         transport: 'grpc',
         route: this.#route!,
         encoding: 'protobuf',
-        tenant: this.#caller!.tenant,
         compression: this.#isCompressed ? this.#encoding : 'identity',
         wireBody,
         releaseBody: () => {

@@ -101,6 +101,7 @@ export class HttpCall {
       const length = this.#contentLength()
       const isCompressed = this.#compression !== 'identity'
       this.#reservation = this.#core.admit(
+        caller.tenant,
         reservationBytes(length ?? CALL_ESTIMATE_BYTES, isCompressed),
       )
       this.#body = new BodyBuffer(this.#core.bodies, length, (bytes) => {
@@ -236,7 +237,6 @@ export class HttpCall {
         transport: 'http',
         route: this.#route!,
         encoding: this.#encoding,
-        tenant: this.#caller!.tenant,
         compression: this.#compression,
         wireBody: body.finish(),
         releaseBody: () => {

@@ -5,6 +5,7 @@ import { AppError } from '@tributary/common/errors'
 import type { Admission, Reservation } from '../admission.ts'
 import { tenantOf, type CallHeaders } from '../tenant-header.ts'
 import type { Authenticator, Caller } from '../tenants/authenticator.ts'
+import type { TenantDirectory } from '../tenants/tenant-directory.ts'
 import { BodyPool } from './body-pool.ts'
 import { ExportPipeline } from './export-pipeline.ts'
 import { RECEIVER_LIMITS } from './receiver-limits.ts'
@@ -23,6 +24,7 @@ export class ReceiverCore {
   readonly bodies = new BodyPool()
   readonly random: () => number
   readonly #authenticator: Authenticator | undefined
+  readonly #tenants: TenantDirectory
   readonly #clock: Clock
   #isDraining = false
 
@@ -33,6 +35,7 @@ export class ReceiverCore {
     this.logger = options.logger
     this.random = options.random ?? Math.random
     this.#authenticator = options.authenticator
+    this.#tenants = options.tenants
     this.#clock = options.clock
     this.pipeline = new ExportPipeline({ ...options, limits: this.limits })
   }
@@ -59,9 +62,12 @@ export class ReceiverCore {
       : this.#authenticator.identify(headers, peer?.get())
   }
 
-  /** @throws AppError draining, overloaded */
-  admit(bytes: number): Reservation {
+  /**
+   * Lets a call in, before any of its body is read.
+   * @throws AppError draining, overloaded, over_rate, tenants_exhausted, permission_denied, not_ready
+   */
+  admit(tenant: string, bytes: number): Reservation {
     if (this.#isDraining) throw new AppError('draining', 'server is shutting down')
-    return this.admission.reserve(bytes)
+    return this.admission.reserve(bytes, this.#tenants.enter(tenant))
   }
 }

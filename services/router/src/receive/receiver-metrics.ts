@@ -80,6 +80,15 @@ function exposeAdmission(registry: Registry, admission: Admission): void {
       this.set(admission.inFlightBytes)
     },
   })
+  new Counter({
+    name: 'tributary_receive_share_refusals_total',
+    help: 'Calls refused because their tenant held its share of the bytes in flight',
+    registers: [registry],
+    collect() {
+      this.reset()
+      this.inc(admission.shareRefusals)
+    },
+  })
   new Gauge({
     name: 'tributary_receive_in_flight_calls',
     help: 'Calls in flight',

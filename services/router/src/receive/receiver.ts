@@ -4,6 +4,7 @@ import type { Logger } from '@tributary/common/logger'
 import type { Admission } from '../admission.ts'
 import type { ExportHandler } from '../export-handler.ts'
 import type { Authenticator } from '../tenants/authenticator.ts'
+import type { TenantDirectory } from '../tenants/tenant-directory.ts'
 import type { ReceiverMetrics } from './receiver-metrics.ts'
 import type { ReceiverLimits } from './receiver-limits.ts'
 import type { ReceiverTls } from './receiver-tls.ts'
@@ -17,6 +18,8 @@ export interface ReceiverOptions {
   readonly admission: Admission
   /** Overrides of RECEIVER_LIMITS. */
   readonly limits?: Partial<ReceiverLimits>
+  /** Shared by all receivers of the process. */
+  readonly tenants: TenantDirectory
   /** Undefined: plain text. */
   readonly tls?: ReceiverTls | undefined
   /** Undefined: whoever calls names the tenant. */

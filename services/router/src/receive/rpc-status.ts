@@ -35,7 +35,7 @@ export function rpcStatusOf(error: AppError, retryDelayMs: () => number): RpcSta
   return {
     code: grpc,
     message: error.message.slice(0, MESSAGE_LENGTH_MAX),
-    retryDelayMs: retryable ? Math.max(retryDelayMs(), retryAfterMs(error)) : undefined,
+    retryDelayMs: retryable ? delayMsOf(error, retryDelayMs) : undefined,
     badField:
       grpc === GrpcStatus.INVALID_ARGUMENT
         ? typeof field === 'string'
@@ -45,9 +45,11 @@ export function rpcStatusOf(error: AppError, retryDelayMs: () => number): RpcSta
   }
 }
 
-function retryAfterMs({ details }: AppError): number {
+/** A tenant over its rate waits for its own bucket, whatever else goes on. */
+function delayMsOf({ code, details }: AppError, retryDelayMs: () => number): number {
   const told = details['retryAfterMs']
-  return typeof told === 'number' ? told : 0
+  if (typeof told !== 'number') return retryDelayMs()
+  return code === 'over_rate' ? told : Math.max(retryDelayMs(), told)
 }
 
 export function encodeRpcStatus(status: RpcStatus): Uint8Array {

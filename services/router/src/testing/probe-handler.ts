@@ -32,7 +32,11 @@ export function createProbeHandler(): ProbeHandler {
 }
 
 function outcomeOf(badSpans: number): ExportOutcome {
-  return { rejectedItems: badSpans, message: badSpans === 0 ? '' : 'spans with a bad id' }
+  return {
+    rejectedItems: badSpans,
+    storedItems: 0,
+    message: badSpans === 0 ? '' : 'spans with a bad id',
+  }
 }
 
 function malformed(message: string): AppError {

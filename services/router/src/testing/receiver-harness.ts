@@ -11,6 +11,8 @@ import { createHttpReceiver } from '../receive/http-receiver.ts'
 import { ReceiverMetrics } from '../receive/receiver-metrics.ts'
 import type { Authenticator } from '../tenants/authenticator.ts'
 import type { ReceiverTls } from '../receive/receiver-tls.ts'
+import type { TenantDirectory } from '../tenants/tenant-directory.ts'
+import { anyTenants } from './test-account.ts'
 import type { ReceiverLimits } from '../receive/receiver-limits.ts'
 import type { Receiver } from '../receive/receiver.ts'
 import { createProbeHandler } from './probe-handler.ts'
@@ -21,6 +23,7 @@ export interface HarnessOptions {
   readonly inFlightBytesMax?: number
   readonly authenticator?: Authenticator
   readonly tls?: ReceiverTls
+  readonly tenants?: TenantDirectory
   /** Instead of the probe handler. */
   readonly handler?: ExportHandler
 }
@@ -54,6 +57,7 @@ export async function startReceivers(options: HarnessOptions = {}): Promise<Rece
     limits: { sweepIntervalMs: 20, ...options.limits },
     authenticator: options.authenticator,
     tls: options.tls,
+    tenants: options.tenants ?? anyTenants(),
     logger: createLogger({ name: 'receiver-test', level: 'silent' }),
     metrics: new ReceiverMetrics(registry, admission),
     clock: systemClock,

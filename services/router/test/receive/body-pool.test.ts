@@ -46,7 +46,7 @@ describe('BodyPool', () => {
         assert.deepEqual(again, digest)
         assert.ok(digest.equals(body.subarray(0, 32)))
         checked++
-        return { rejectedItems: 0, message: '' }
+        return { rejectedItems: 0, storedItems: 0, message: '' }
       },
     })
     const session = connect(`http://${harness.grpcTarget}`)

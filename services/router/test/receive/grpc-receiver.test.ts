@@ -11,6 +11,7 @@ import { setFailpoints } from '@tributary/common/failpoint'
 
 import { EXPORT_ROUTES } from '../../src/receive/export-route.ts'
 import { startHealthyClient } from '../../src/testing/healthy-client.ts'
+import { testAccount } from '../../src/testing/test-account.ts'
 import { startReceivers } from '../../src/testing/receiver-harness.ts'
 import type { HarnessOptions, ReceiverHarness } from '../../src/testing/receiver-harness.ts'
 
@@ -92,7 +93,7 @@ describe('the gRPC receiver', () => {
 
   it('refuses a call on its headers when bytes in flight are at their bound', async () => {
     await withReceivers({}, async (harness) => {
-      const held = harness.admission.reserve(harness.admission.inFlightBytesMax)
+      const held = harness.admission.reserve(harness.admission.inFlightBytesMax, testAccount())
       const session = connect(`http://${harness.grpcTarget}`)
       // No byte of the body is ever sent.
       const stream = open(session)
@@ -105,7 +106,7 @@ describe('the gRPC receiver', () => {
 
   it('refuses a message on its prefix when it does not fit beside others', async () => {
     await withReceivers({ inFlightBytesMax: 1024 * 1024 }, async (harness) => {
-      const held = harness.admission.reserve(1024)
+      const held = harness.admission.reserve(1024, testAccount())
       const session = connect(`http://${harness.grpcTarget}`)
       const stream = open(session)
       stream.write(Buffer.from([0, 0, 0x20, 0, 0]))

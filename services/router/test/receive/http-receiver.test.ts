@@ -6,6 +6,7 @@ import { connect } from 'node:net'
 import { describe, it } from 'node:test'
 
 import { callHttp } from '../../src/testing/healthy-client.ts'
+import { testAccount } from '../../src/testing/test-account.ts'
 import { startReceivers } from '../../src/testing/receiver-harness.ts'
 import type { HarnessOptions, ReceiverHarness } from '../../src/testing/receiver-harness.ts'
 
@@ -73,7 +74,7 @@ function post(
 describe('the HTTP receiver', () => {
   it('refuses on the headers, before a byte of the body, when overloaded', async () => {
     await withReceivers({}, async (harness) => {
-      const held = harness.admission.reserve(harness.admission.inFlightBytesMax)
+      const held = harness.admission.reserve(harness.admission.inFlightBytesMax, testAccount())
       const socket = connect(harness.http.port, '127.0.0.1')
       socket.write(
         'POST /v1/logs HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\ncontent-length: 1000\r\n\r\n',
@@ -87,7 +88,7 @@ describe('the HTTP receiver', () => {
 
   it('sends no 100 Continue for what it does not admit', async () => {
     await withReceivers({}, async (harness) => {
-      const held = harness.admission.reserve(harness.admission.inFlightBytesMax)
+      const held = harness.admission.reserve(harness.admission.inFlightBytesMax, testAccount())
       const socket = connect(harness.http.port, '127.0.0.1')
       socket.write(
         'POST /v1/logs HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-type: application/x-protobuf\r\ncontent-length: 1000\r\n\r\n',
