@@ -26,7 +26,7 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import('./commands/router.ts')).routerCommand,
   },
   ingester: {
-    summary: 'take partitions of Kafka and write Parquet, as one of several',
+    summary: 'take telemetry from Kafka and write Parquet, as one of a cluster',
     load: async () => (await import('./commands/ingester.ts')).ingesterCommand,
   },
   query: {

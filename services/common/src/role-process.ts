@@ -66,6 +66,11 @@ export class RoleProcess {
     return this.#admin!.port
   }
 
+  /** The same of gRPC. */
+  get adminGrpcPort(): number {
+    return this.#adminGrpc!.port
+  }
+
   get isStopping(): boolean {
     return this.#lifecycle.isStopping
   }

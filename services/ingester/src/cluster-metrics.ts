@@ -1,4 +1,5 @@
 /** What an ingester of a cluster shows beside its rows and files: leases, lag, and what stops fetching. */
+import type { PartitionStatus } from '@tributary/common/metadata/ingester-status'
 import {
   Counter,
   DURATION_BUCKETS_SECONDS,
@@ -8,21 +9,20 @@ import {
 } from '@tributary/common/metrics'
 
 /** One partition that this process holds the lease of. */
-export interface PartitionFigures {
-  readonly partition: number
-  readonly state: string
-  readonly lagOffsets: number
-  readonly lagSeconds: number
-  /** Unix milliseconds; 0 while nothing is known. */
-  readonly validThroughUnixMs: number
+export interface PartitionFigures extends PartitionStatus {
+  readonly epoch: number
+  readonly haltReason: string | undefined
+  /** The first offset that is not committed, and the next one wanted from the log. */
+  readonly start: bigint
+  readonly next: bigint
+  readonly unflushedRows: number
+  readonly unflushedBytes: number
   readonly holds: ReadonlySet<string>
 }
 
 /** What is read when metrics are asked for. */
 export interface ClusterState {
   readonly partitions: () => readonly PartitionFigures[]
-  /** Age of the oldest row that is not committed, 0 without any. */
-  readonly oldestUnflushedSeconds: () => number
   /** Since the last answer of the store of leases. */
   readonly sinceBeatSeconds: () => number
 }
@@ -143,13 +143,10 @@ function registerState(registry: Registry, state: ClusterState): void {
       },
     })
   }
-  const { oldestUnflushedSeconds, sinceBeatSeconds } = state
-  gauge(
-    'oldest_unflushed_seconds',
-    'Age of the oldest row that is not committed',
-    oldestUnflushedSeconds,
+  gauge('oldest_unflushed_seconds', 'Age of the oldest row that is not committed', () =>
+    Math.max(0, ...state.partitions().map(({ oldestSeconds }) => oldestSeconds)),
   )
-  gauge('since_beat_seconds', 'Since the last answered heartbeat', sinceBeatSeconds)
+  gauge('since_beat_seconds', 'Since the last answered heartbeat', state.sinceBeatSeconds)
 }
 
 /** How many partitions are what, by one label. */

@@ -7,21 +7,25 @@ import { join } from 'node:path'
 import { IndexKeeper } from '@tributary/common/catalogue/index-keeper'
 import type { FileIndex } from '@tributary/common/catalogue/file-index'
 import type { Clock } from '@tributary/common/clock'
+import type { Freshness } from '@tributary/common/commit/freshness'
 import type { FileSystem } from '@tributary/common/file-system'
 import type { PartitionLog } from '@tributary/common/log/partition-log'
 import type { Logger } from '@tributary/common/logger'
 import type { ClusterMetadata } from '@tributary/common/metadata/cluster-metadata'
+import { serializeIngesterStatus } from '@tributary/common/metadata/ingester-status'
+import { memberIdOf } from '@tributary/common/metadata/member-identity'
 import type { Registry } from '@tributary/common/metrics'
 import type { ObjectStore } from '@tributary/common/object-store/object-store'
 import { logTag, type PartitionId } from '@tributary/common/paths'
+import { ClusterMetrics, type PartitionFigures } from './cluster-metrics.ts'
 import { FetchGate } from './fetch/fetch-gate.ts'
 import { LogFeed } from './fetch/log-feed.ts'
 import { QuarantineBudget } from './fetch/quarantine-budget.ts'
 import type { TableEncoder } from './flush/table-encoder.ts'
 import type { FlushSettings } from './flush/table-writer.ts'
+import { FreshnessWriter } from './freshness-writer.ts'
 import { SlabPool } from './memtable/slab-pool.ts'
-import { ClusterMetrics, type PartitionFigures } from './cluster-metrics.ts'
-import { IngesterMetrics } from './metrics.ts'
+import { exposeIngester, type IngesterMetrics } from './metrics.ts'
 import { Ownership } from './ownership/ownership.ts'
 import { PartitionSlot, type OwnerEvents } from './ownership/partition-slot.ts'
 import { PartitionOwner, type GapPolicy } from './partition-owner.ts'
@@ -37,6 +41,7 @@ export interface IngesterParts {
   readonly clock: Clock
   readonly logger: Logger
   readonly registry: Registry
+  readonly metrics: IngesterMetrics
   /** Ids of members, requests and files. */
   readonly randomBytes: (count: number) => Uint8Array
   /** Files by tenant, signal and hour; undefined: readers take the chains. */
@@ -58,12 +63,15 @@ export interface IngesterSettings {
   readonly handOverTimeoutMs: number
   readonly gapPolicy: GapPolicy
   readonly quarantinePerHourMax: number
+  readonly freshnessIntervalMs: number
   readonly partition: PartitionSettings
   readonly flush: FlushSettings
 }
 
 /** 1 MiB: each partition has an open one, and four envelopes of the usual size fit. */
 const SLAB_BYTES = 1024 * 1024
+/** A partition that is so far behind takes no new streams. */
+const SATURATED_LAG_SECONDS = 30
 
 export class Ingester {
   /** Unique to this start: its commits carry it. */
@@ -75,6 +83,7 @@ export class Ingester {
   readonly #gate: FetchGate
   readonly #keeper: IndexKeeper | undefined
   readonly #ownership: Ownership
+  readonly #freshness: FreshnessWriter
   /** Of partitions that were opened here: they outlive an owner that failed. */
   readonly #budgets = new Map<number, QuarantineBudget>()
   #feed: LogFeed | undefined
@@ -82,7 +91,7 @@ export class Ingester {
   private constructor(parts: IngesterParts, settings: IngesterSettings) {
     this.#parts = parts
     this.#settings = settings
-    this.member = `${settings.name}.${Buffer.from(parts.randomBytes(8)).toString('hex')}`
+    this.member = memberIdOf(settings.name, Buffer.from(parts.randomBytes(6)).toString('hex'))
     this.#metrics = this.#makeMetrics()
     this.#shared = this.#makeShared()
     const { memtableBytesMax: memoryBytesMax, walBytesMax } = settings
@@ -93,6 +102,13 @@ export class Ingester {
       this.#keeper = new IndexKeeper({ index, store, clock, random, logger, registry })
     }
     this.#ownership = this.#makeOwnership()
+    this.#freshness = new FreshnessWriter({
+      store,
+      clock,
+      logger,
+      intervalMs: settings.freshnessIntervalMs,
+      read: () => this.#freshnessOf(),
+    })
   }
 
   /**
@@ -116,6 +132,11 @@ export class Ingester {
 
   get slots(): readonly PartitionSlot[] {
     return this.#ownership.slots
+  }
+
+  /** Since the start. */
+  get committedFiles(): number {
+    return this.#parts.metrics.files
   }
 
   get isDraining(): boolean {
@@ -149,26 +170,53 @@ export class Ingester {
     await this.#ownership.stop()
     await this.#feed?.close()
     await this.#keeper?.close()
+    await this.#freshness.close()
+  }
+
+  /** How the partitions are whose leases this process holds. */
+  partitions(): PartitionFigures[] {
+    const nowMs = this.#parts.clock.nowUnixMs()
+    return this.slots.flatMap(({ state, epoch, owner, haltReason }, partition) => {
+      if (state === 'idle') return []
+      const lag = owner?.progress.lag(nowMs) ?? { offsets: 0, seconds: 0 }
+      const holds = owner?.holds ?? new Set<string>()
+      return {
+        partition,
+        epoch,
+        state: haltReason === undefined ? state : 'halted',
+        haltReason,
+        start: owner?.start ?? 0n,
+        next: owner?.next ?? 0n,
+        lagOffsets: lag.offsets,
+        lagSeconds: lag.seconds,
+        oldestSeconds: this.#sinceSeconds(owner?.oldestMs),
+        unflushedRows: owner?.unflushedRows ?? 0,
+        unflushedBytes: owner?.bytes ?? 0,
+        validThroughUnixMs: owner?.progress.validThroughUnixMs ?? 0,
+        holds,
+        isSaturated: lag.seconds > SATURATED_LAG_SECONDS || holds.has('wal'),
+        isHalted: haltReason !== undefined,
+      }
+    })
+  }
+
+  #sinceSeconds(sinceMs: number | undefined): number {
+    return sinceMs === undefined ? 0 : (this.#parts.clock.monotonicMs() - sinceMs) / 1000
   }
 
   #makeMetrics(): ClusterMetrics {
-    const { registry, clock } = this.#parts
-    const sinceSeconds = (sinceMs: number | undefined): number =>
-      sinceMs === undefined ? 0 : (clock.monotonicMs() - sinceMs) / 1000
-    return new ClusterMetrics(registry, {
-      partitions: () => this.#figures(),
-      oldestUnflushedSeconds: () =>
-        Math.max(0, ...this.#owners().map(({ oldestMs }) => sinceSeconds(oldestMs))),
-      sinceBeatSeconds: () => sinceSeconds(this.#ownership.answeredMs),
+    return new ClusterMetrics(this.#parts.registry, {
+      partitions: () => this.partitions(),
+      sinceBeatSeconds: () => this.#sinceSeconds(this.#ownership.answeredMs),
     })
   }
 
   #makeShared(): SharedParts {
-    const { store, encoder, fs, clock, logger, registry } = this.#parts
+    const { store, encoder, fs, clock, logger, registry, metrics } = this.#parts
     const { memtableBytesMax, partition, flush } = this.#settings
     const sum = (read: (owner: PartitionOwner) => number): number =>
       this.#owners().reduce((total, owner) => total + read(owner), 0)
-    const metrics = new IngesterMetrics(registry, {
+    exposeIngester(registry, {
       unflushedRows: () => sum(({ unflushedRows }) => unflushedRows),
       unflushedBytes: () => this.#gate.memoryBytes,
       logBytes: () => this.#gate.walBytes,
@@ -202,7 +250,7 @@ export class Ingester {
       timeToLiveMs: memberTimeToLiveMs,
       partitionCount: () => log.partitionCount,
       newSlot: (partition) => this.#newSlot(partition),
-      status: () => '{}',
+      status: () => serializeIngesterStatus(this.partitions()),
       onBeat: (isAnswered) => {
         this.#metrics.beat(isAnswered)
       },
@@ -262,6 +310,7 @@ export class Ingester {
       onClosed: (closed) => {
         this.#gate.remove(closed)
         this.#keeper?.closed(id)
+        this.#freshness.forget(partition)
       },
     })
     this.#gate.add(owner)
@@ -273,19 +322,10 @@ export class Ingester {
     return this.slots.flatMap(({ owner }) => owner ?? [])
   }
 
-  #figures(): PartitionFigures[] {
-    const nowMs = this.#parts.clock.nowUnixMs()
-    return this.slots.flatMap(({ state, owner, haltReason }, partition) => {
-      if (state === 'idle') return []
-      const lag = owner?.progress.lag(nowMs)
-      return {
-        partition,
-        state: haltReason === undefined ? state : 'halted',
-        lagOffsets: lag?.offsets ?? 0,
-        lagSeconds: lag?.seconds ?? 0,
-        validThroughUnixMs: owner?.progress.validThroughUnixMs ?? 0,
-        holds: owner?.holds ?? new Set<string>(),
-      }
-    })
+  *#freshnessOf(): Iterable<readonly [PartitionId, Freshness]> {
+    for (const owner of this.#owners()) {
+      const { validThroughUnixMs } = owner.progress
+      if (validThroughUnixMs > 0) yield [owner.id, { validThroughUnixMs, end: owner.start }]
+    }
   }
 }

@@ -1,35 +1,40 @@
 /**
- * The ingester role: owns partitions of Kafka by lease and turns their records into files and commits.
- * It only wires; parts start bottom up and stop top down, so that partitions are given away before
- * store, log and Redis are closed. What is away at the start is waited for: the process is alive, not ready.
+ * The ingester role: partitions of Kafka in, files and commits out. What it knows of the others comes
+ * from Redis; while that is gone it goes on with what it owns. It only wires; parts start bottom up and
+ * stop top down, so that partitions are given away before anything that they need is closed.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { RedisFileIndex } from '@tributary/common/catalogue/redis-file-index'
 import { systemClock } from '@tributary/common/clock'
 import { tuneCollector } from '@tributary/common/collector-tuning'
 import type { IngesterConfig } from '@tributary/common/config/ingester-settings'
+import { objectStoreUrl } from '@tributary/common/config/settings'
+import { openDataDirectory, type DataDirectory } from '@tributary/common/data-directory'
 import { AppError, toAppError } from '@tributary/common/errors'
 import { nodeFileSystem } from '@tributary/common/file-system'
 import { LIMITS } from '@tributary/common/limits'
-import { KafkaPartitionLog, kafkaLogOptions } from '@tributary/common/log/kafka-partition-log'
+import { openKafkaLog } from '@tributary/common/log/kafka-opening'
+import type { KafkaPartitionLog } from '@tributary/common/log/kafka-partition-log'
+import { advertisedHost } from '@tributary/common/metadata/member-identity'
 import { redisAddress } from '@tributary/common/metadata/redis-address'
 import { RedisClusterMetadata } from '@tributary/common/metadata/redis-cluster-metadata'
 import { RedisConnection } from '@tributary/common/metadata/redis-connection'
 import { openObjectStore, type ObjectStore } from '@tributary/common/object-store/object-store'
 import { storeIdentity } from '@tributary/common/object-store/store-identity'
 import { RoleProcess } from '@tributary/common/role-process'
+import { OrphanSweeper } from '@tributary/common/verify/orphan-sweeper'
 import { FlushPool } from './flush/flush-pool.ts'
 import { SchemaCache } from './flush/schema-cache.ts'
 import { emptySpool } from './flush/spool-folder.ts'
-import { Ingester } from './ingester.ts'
+import { Ingester, type IngesterParts } from './ingester.ts'
+import { IngesterMetrics } from './metrics.ts'
 import { flushSettingsOf } from './shared-parts.ts'
 
-/** Between two tries to open what is away at the start. */
-const OPEN_RETRY_MS = 1000
-/** 28 bytes each: 28 MiB per partition at most, ten minutes of 1,700 chunks a second. */
-const RETRY_WINDOW_ENTRIES_MAX = 1_000_000
+/** Between two tries to reach the store at the start. */
+const PROBE_RETRY_MS = 1000
+/** 28 bytes each, per partition: 14 MiB at most, ten minutes of 800 chunks a second. */
+const RETRY_WINDOW_ENTRIES_MAX = 500_000
 
 /** Runs until a signal; returns the exit status. */
 export function runIngester(config: IngesterConfig): Promise<number> {
@@ -40,11 +45,13 @@ export function runIngester(config: IngesterConfig): Promise<number> {
 class IngesterRole {
   readonly #config: IngesterConfig
   readonly #process: RoleProcess
-  #log: KafkaPartitionLog | undefined
+  #data: DataDirectory | undefined
   #store: ObjectStore | undefined
-  #pool: FlushPool | undefined
+  #log: KafkaPartitionLog | undefined
   #connections: RedisConnection[] = []
+  #encoder: FlushPool | undefined
   #ingester: Ingester | undefined
+  #sweeper: OrphanSweeper | undefined
 
   constructor(config: IngesterConfig) {
     this.#config = config
@@ -53,16 +60,40 @@ class IngesterRole {
       config,
       logLevel: config.logLevel,
       isReady: () => this.#ingester?.isReady === true,
-      flush: async () => {
-        if (this.#ingester === undefined) throw new AppError('not_ready', 'starting')
-        await this.#ingester.flush()
-        return 'flushed'
-      },
+      flush: () => this.#flush(),
     })
   }
 
   run(): Promise<number> {
+    this.#process.add({
+      name: 'data directory',
+      start: async () => {
+        this.#data = await openDataDirectory(this.#config.dataDir)
+      },
+      stop: () => this.#data?.release(),
+    })
     this.#process.addAdmin()
+    this.#addOutside()
+    this.#process.add({
+      name: 'ingester',
+      start: () => this.#startIngester(),
+      stop: async () => {
+        await this.#ingester?.stop()
+        await this.#encoder?.close()
+      },
+    })
+    this.#process.add({
+      name: 'orphan sweeper',
+      start: () => {
+        this.#startSweeper()
+      },
+      stop: () => this.#sweeper?.stop(),
+    })
+    return this.#process.run()
+  }
+
+  #addOutside(): void {
+    const { logger } = this.#process
     this.#process.add({
       name: 'object store',
       start: () => this.#openStore(),
@@ -70,119 +101,128 @@ class IngesterRole {
     })
     this.#process.add({
       name: 'log',
-      start: () => this.#openLog(),
+      start: async () => {
+        this.#log = await openKafkaLog({
+          config: this.#config,
+          clock: systemClock,
+          logger,
+          isStopping: () => this.#process.isStopping,
+        })
+      },
       stop: () => this.#log?.close(),
     })
     this.#process.add({
       name: 'redis',
-      start: () => undefined,
       stop: () => {
         for (const connection of this.#connections) connection.close()
       },
     })
-    this.#process.add({
-      name: 'flush workers',
-      start: () => this.#openPool(),
-      stop: () => this.#pool?.close(),
-    })
-    this.#process.add({
-      name: 'partitions',
-      start: () => this.#startIngester(),
-      stop: () => this.#ingester?.stop(),
-    })
-    return this.#process.run()
   }
 
   async #openStore(): Promise<void> {
-    const { objectStore, objectStoreEndpoint, objectStoreRegion, dataDir } = this.#config
-    await mkdir(dataDir, { recursive: true })
-    this.#store = await openObjectStore(objectStore!, {
+    const { objectStoreEndpoint, objectStoreRegion } = this.#config
+    this.#store = await openObjectStore(objectStoreUrl(this.#config), {
       ...(objectStoreEndpoint === undefined ? {} : { endpoint: objectStoreEndpoint }),
       region: objectStoreRegion,
       logger: this.#process.logger,
     })
-    await this.#untilAvailable('object store', async () => {
-      await this.#store!.probe()
-    })
+    await this.#untilProbed(this.#store)
   }
 
-  async #openLog(): Promise<void> {
-    await this.#untilAvailable('log', async () => {
-      this.#log = await KafkaPartitionLog.open(kafkaLogOptions(this.#config))
-    })
-  }
-
-  async #untilAvailable(what: string, open: () => Promise<void>): Promise<void> {
+  /** What is away at the start is waited for: the process is alive, not ready. */
+  async #untilProbed(store: ObjectStore): Promise<void> {
     for (;;) {
       try {
-        await open()
+        await store.probe()
         return
       } catch (error) {
         const failure = toAppError(error)
-        if (failure.code === 'invalid_config' || failure.code === 'store_unfit') throw failure
-        if (this.#process.isStopping) throw new AppError('draining', `stopped before ${what} came`)
-        this.#process.logger.error({ err: failure, what }, 'can not be opened yet')
-        await systemClock.sleep(OPEN_RETRY_MS)
+        if (failure.code !== 'store_unavailable') throw failure
+        if (this.#process.isStopping)
+          throw new AppError('draining', 'stopped before the store came')
+        this.#process.logger.error({ err: failure }, 'the store can not be reached yet')
+        await systemClock.sleep(PROBE_RETRY_MS)
       }
     }
   }
 
-  async #openPool(): Promise<void> {
-    const schemas = new SchemaCache(this.#store!, LIMITS.tenantsMax * 3)
-    this.#pool = new FlushPool({
-      workers: this.#config.flushWorkers,
-      spoolDirectory: await emptySpool(nodeFileSystem, this.#config.dataDir),
+  async #startIngester(): Promise<void> {
+    const parts = await this.#openParts()
+    const config = this.#config
+    const { advertiseHost, host } = config
+    // a port of 0 was taken by the admin part before
+    const port = this.#process.adminGrpcPort
+    this.#ingester = await Ingester.start(parts, {
+      ...config,
+      name: config.memberName ?? hostname(),
+      address: `${advertisedHost(advertiseHost, host)}:${String(port)}`,
+      directory: this.#data!.path,
+      partition: { ...config, retryWindowEntriesMax: RETRY_WINDOW_ENTRIES_MAX },
+      flush: flushSettingsOf(config),
+    })
+    const { logId, topic, partitionCount } = this.#log!
+    const { member } = this.#ingester
+    const ports = { admin: this.#process.adminPort, adminGrpc: port }
+    const places = { store: this.#store!.url, data: this.#data!.path }
+    this.#process.logger.info({ ports, member, logId, topic, partitionCount, ...places }, 'ready')
+  }
+
+  async #openParts(): Promise<IngesterParts> {
+    const { logger, registry } = this.#process
+    const { redisPrefix: prefix, flushWorkers } = this.#config
+    const store = this.#store!
+    const storeId = await storeIdentity(store)
+    const schemas = new SchemaCache(store, LIMITS.tenantsMax * 3)
+    const metrics = new IngesterMetrics(registry)
+    this.#encoder = new FlushPool({
+      workers: flushWorkers,
+      spoolDirectory: await emptySpool(nodeFileSystem, this.#data!.path),
       schemaOf: (tenant, signal, wanted) => schemas.resolveOrExtend(tenant, signal, wanted),
       clock: systemClock,
-      logger: this.#process.logger,
-      observe: () => undefined,
+      logger,
+      observe: metrics.stage.bind(metrics),
     })
+    return {
+      log: this.#log!,
+      // apart: what is slow on one must not make a beat late on the other
+      metadata: new RedisClusterMetadata({ connection: this.#connect('members'), prefix }),
+      index: new RedisFileIndex({ connection: this.#connect('index'), prefix, storeId }),
+      store,
+      encoder: this.#encoder,
+      fs: nodeFileSystem,
+      clock: systemClock,
+      logger,
+      registry,
+      metrics,
+      randomBytes: (count) => randomBytes(count),
+    }
   }
 
   #connect(name: string): RedisConnection {
+    const { logger } = this.#process
     const address = redisAddress(this.#config)
     const timeoutMs = this.#config.redisTimeoutMs
-    const connection = new RedisConnection({
-      ...{ address, name, timeoutMs, logger: this.#process.logger },
-    })
+    const connection = new RedisConnection({ address, name, timeoutMs, logger })
     this.#connections.push(connection)
     return connection
   }
 
-  async #startIngester(): Promise<void> {
-    const config = this.#config
-    const { logger, registry } = this.#process
-    const storeId = await storeIdentity(this.#store!)
-    const prefix = config.redisPrefix
-    this.#ingester = await Ingester.start(
-      {
-        log: this.#log!,
-        metadata: new RedisClusterMetadata({ connection: this.#connect('leases'), prefix }),
-        store: this.#store!,
-        encoder: this.#pool!,
-        fs: nodeFileSystem,
-        clock: systemClock,
-        logger,
-        registry,
-        randomBytes: (count) => randomBytes(count),
-        index: new RedisFileIndex({ connection: this.#connect('index'), prefix, storeId }),
-      },
-      {
-        name: config.memberName ?? hostname(),
-        address: `${config.host}:${String(config.adminGrpcPort)}`,
-        directory: config.dataDir,
-        memtableBytesMax: config.memtableBytesMax,
-        walBytesMax: config.walBytesMax,
-        walSegmentBytesMax: config.walSegmentBytesMax,
-        beatIntervalMs: config.beatIntervalMs,
-        memberTimeToLiveMs: config.memberTimeToLiveMs,
-        handOverTimeoutMs: config.handOverTimeoutMs,
-        gapPolicy: config.gapPolicy,
-        quarantinePerHourMax: config.quarantinePerHourMax,
-        partition: { ...config, retryWindowEntriesMax: RETRY_WINDOW_ENTRIES_MAX },
-        flush: flushSettingsOf(config),
-      },
-    )
-    logger.info({ ports: { admin: this.#process.adminPort }, logId: this.#log!.logId }, 'ready')
+  /** Whoever owns the first partition sweeps: one at a time, and nobody has to be asked. */
+  #startSweeper(): void {
+    this.#sweeper = new OrphanSweeper({
+      store: this.#store!,
+      clock: systemClock,
+      logger: this.#process.logger,
+      isOurs: () => this.#ingester?.slots[0]?.state === 'owned',
+    })
+    this.#sweeper.start()
+  }
+
+  async #flush(): Promise<string> {
+    const ingester = this.#ingester
+    if (ingester === undefined) throw new AppError('not_ready', 'the ingester is starting')
+    const before = ingester.committedFiles
+    await ingester.flush()
+    return `flushed: ${String(ingester.committedFiles - before)} new files`
   }
 }

@@ -43,7 +43,7 @@ export class IngesterMetrics {
   readonly #recoveryBytesLeft: Gauge
   files = 0
 
-  constructor(registry: Registry, state: IngesterState) {
+  constructor(registry: Registry) {
     const registers = [registry]
     this.#counters = Object.fromEntries(
       Object.entries(COUNTERS).map(([name, help]) => [
@@ -69,7 +69,6 @@ export class IngesterMetrics {
       help: 'Bytes of the log still to be read before the process is ready',
       registers,
     })
-    registerState(registry, state)
   }
 
   recovering(doneBytes: number, totalBytes: number): void {
@@ -114,7 +113,8 @@ export class IngesterMetrics {
   }
 }
 
-function registerState(registry: Registry, state: IngesterState): void {
+/** Shows what is read when metrics are asked for. */
+export function exposeIngester(registry: Registry, state: IngesterState): void {
   const registers = [registry]
   new Counter({
     name: 'tributary_ingester_forgotten_chunks_total',

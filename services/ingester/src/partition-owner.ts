@@ -141,6 +141,10 @@ export class PartitionOwner implements FeedTarget, GatedOwner {
     return owner
   }
 
+  get id(): PartitionId {
+    return this.#options.id
+  }
+
   /** The first offset that is not known to be committed. */
   get start(): bigint {
     return this.#partition.start

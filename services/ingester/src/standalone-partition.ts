@@ -19,7 +19,7 @@ import { SchemaCache } from './flush/schema-cache.ts'
 import { emptySpool } from './flush/spool-folder.ts'
 import type { FlushSettings } from './flush/table-writer.ts'
 import { SlabPool } from './memtable/slab-pool.ts'
-import { IngesterMetrics } from './metrics.ts'
+import { IngesterMetrics, exposeIngester } from './metrics.ts'
 import { Partition } from './partition.ts'
 import { flushSettingsOf, type PartitionSettings, type SharedParts } from './shared-parts.ts'
 import { listSegments } from './wal/segment-directory.ts'
@@ -115,7 +115,8 @@ async function openSharedParts(
   { store, directory, settings, clock, logger, registry }: StandalonePartitionOptions,
   open: OpenParts,
 ): Promise<SharedParts> {
-  const metrics = new IngesterMetrics(registry, {
+  const metrics = new IngesterMetrics(registry)
+  exposeIngester(registry, {
     unflushedRows: () => open.partition?.unflushedRows ?? 0,
     unflushedBytes: () => open.appends?.unflushedBytes ?? open.partition?.unflushedBytes ?? 0,
     logBytes: () => open.appends?.logBytes ?? 0,

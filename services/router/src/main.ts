@@ -9,9 +9,10 @@ import { hostname } from 'node:os'
 import { systemClock } from '@tributary/common/clock'
 import { tuneCollector } from '@tributary/common/collector-tuning'
 import type { RouterConfig } from '@tributary/common/config/router-settings'
-import { AppError, toAppError } from '@tributary/common/errors'
 import { LIMITS } from '@tributary/common/limits'
-import { KafkaPartitionLog, kafkaLogOptions } from '@tributary/common/log/kafka-partition-log'
+import { openKafkaLog } from '@tributary/common/log/kafka-opening'
+import type { KafkaPartitionLog } from '@tributary/common/log/kafka-partition-log'
+import { advertisedHost, memberIdOf } from '@tributary/common/metadata/member-identity'
 import { redisAddress } from '@tributary/common/metadata/redis-address'
 import { RedisClusterMetadata } from '@tributary/common/metadata/redis-cluster-metadata'
 import { RedisConnection } from '@tributary/common/metadata/redis-connection'
@@ -33,15 +34,11 @@ import { exposeRouting } from './routing/routing-metrics.ts'
 import { TableKeeper } from './routing/table-keeper.ts'
 import { TableMaker } from './routing/table-maker.ts'
 
-/** Between two tries to open the log at the start. */
-const OPEN_RETRY_MS = 1000
 /** How long a start waits for Redis. */
 const REDIS_WAIT_MS = 5000
 /** One partition may hold this share of all bytes in flight, one broker that: the rest goes on. */
 const PARTITION_SHARE = 1 / 4
 const BROKER_SHARE = 1 / 2
-
-const MEMBER_NAME_LENGTH_MAX = 100
 
 /** Runs until a signal; returns the exit status. */
 export function runRouter(config: RouterConfig): Promise<number> {
@@ -70,7 +67,7 @@ class Router {
   constructor(config: RouterConfig) {
     this.#config = config
     this.#name = config.memberName ?? hostname()
-    this.#memberId = memberIdOf(this.#name)
+    this.#memberId = memberIdOf(this.#name, randomBytes(6).toString('hex'))
     this.#process = new RoleProcess({
       name: 'router',
       config,
@@ -148,35 +145,28 @@ class Router {
     })
   }
 
-  /** Waits for Kafka as long as it takes: the process is alive and not ready until then. */
   async #openLog(): Promise<void> {
     const { logger } = this.#process
-    let told = ''
-    while (this.#log === undefined) {
-      try {
-        this.#log = await KafkaPartitionLog.open(kafkaLogOptions(this.#config))
-      } catch (error) {
-        const failure = toAppError(error)
-        if (failure.code === 'invalid_config') throw failure
-        if (this.#process.isStopping) throw new AppError('draining', 'stopped before Kafka came')
-        if (told !== failure.code) logger.error({ err: failure }, 'the log can not be opened yet')
-        told = failure.code
-        await systemClock.sleep(OPEN_RETRY_MS)
-      }
-    }
+    const log = await openKafkaLog({
+      config: this.#config,
+      clock: systemClock,
+      logger,
+      isStopping: () => this.#process.isStopping,
+    })
+    this.#log = log
     this.#health = new LogHealth({
-      log: this.#log,
+      log,
       metrics: this.#produceMetrics,
       clock: systemClock,
     })
     this.#health.start()
     this.#brokers = new Brokers({
-      log: this.#log,
+      log,
       logger,
       heldBytesMax: this.#config.inflightBytesMax * BROKER_SHARE,
     })
     this.#partitioner = new Partitioner({
-      table: emptyRoutingTable(this.#log.partitionCount),
+      table: emptyRoutingTable(log.partitionCount),
       clock: systemClock,
       retryWindowMs: this.#config.retryWindowMs,
     })
@@ -270,13 +260,6 @@ class Router {
   /** Where others would reach this router; nobody does yet, it is told for people. */
   #address(): string {
     const { advertiseHost, host, adminGrpcPort } = this.#config
-    const isAny = host === '0.0.0.0' || host === '::'
-    return `${advertiseHost ?? (isAny ? hostname() : host)}:${String(adminGrpcPort)}`
+    return `${advertisedHost(advertiseHost, host)}:${String(adminGrpcPort)}`
   }
-}
-
-/** Ids are short words: of a long host name the end is cut, the random part stays. */
-function memberIdOf(name: string): string {
-  const word = name.replace(/[^A-Za-z0-9_.-]/g, '_').slice(0, MEMBER_NAME_LENGTH_MAX)
-  return `${word}-${randomBytes(6).toString('hex')}`
 }

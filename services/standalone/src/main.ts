@@ -10,11 +10,13 @@ import {
   standaloneSettings,
   type StandaloneConfig,
 } from '@tributary/common/config/settings'
+import { openDataDirectory, type DataDirectory } from '@tributary/common/data-directory'
 import { AppError } from '@tributary/common/errors'
 import { LIMITS } from '@tributary/common/limits'
 import { openObjectStore, type ObjectStore } from '@tributary/common/object-store/object-store'
 import { storeIdentity } from '@tributary/common/object-store/store-identity'
 import { RoleProcess } from '@tributary/common/role-process'
+import { OrphanSweeper } from '@tributary/common/verify/orphan-sweeper'
 import {
   openStandalonePartition,
   type StandalonePartition,
@@ -24,8 +26,6 @@ import type { ExportHandler } from '@tributary/router/export-handler'
 import { createIngestHandler } from '@tributary/router/ingest-handler'
 import { RouterMetrics } from '@tributary/router/metrics'
 import { Receiving } from '@tributary/router/receiving'
-import { openDataDirectory, type DataDirectory } from './data-directory.ts'
-import { OrphanSweeper } from './orphan-sweeper.ts'
 import { printWelcome, type WelcomeFacts } from './welcome.ts'
 import { StatusLine } from './status-line.ts'
 
@@ -104,7 +104,7 @@ class Standalone {
     this.#process.add({
       name: 'orphan sweeper',
       start: () => {
-        this.#sweeper = new OrphanSweeper(this.#store!, logger)
+        this.#sweeper = new OrphanSweeper({ store: this.#store!, clock: systemClock, logger })
         this.#sweeper.start()
       },
       stop: () => this.#sweeper?.stop(),

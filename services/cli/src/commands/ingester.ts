@@ -12,8 +12,9 @@ import type { Command } from '../command.ts'
 export const ingesterCommand: Command = {
   synopsis: '[flags]',
   description:
-    'Owns partitions of the topic by lease and writes their records as Parquet to a store that all\n' +
-    'ingesters share. Any number may run side by side. Every flag is an environment variable too.',
+    'Takes what routers put into Kafka and writes Parquet to the object store, each row once. Any number\n' +
+    'of them may run side by side; they share the partitions through Redis. Every flag is an environment\n' +
+    'variable too.',
   sections: INGESTER_SECTIONS,
   run: async (args) => {
     const { config } = parseSettings(ingesterSettings, {

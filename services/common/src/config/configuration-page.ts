@@ -11,9 +11,8 @@ Made from the tables in \`services/common/src/config/settings.ts\` by
 
 Every setting is a flag of the roles that have it and an environment variable: \`tributary standalone\`
 has the sections up to the object store; \`tributary router\` has process (without \`--data-dir\`),
-receiving, TLS, credentials, and those from [Cluster](#cluster) on; \`tributary ingester\` has process,
-TLS, [ownership](#ownership), the sizes of the write-ahead log, flushing, object store (which it needs), cluster,
-Kafka and Redis. A flag beats a variable, a variable beats the default. All problems are reported at once, and the process does not
+receiving, TLS, credentials, cluster, routing, Kafka and Redis; \`tributary ingester\` has process, TLS (of
+the admin ports), flushing, object store, cluster, Kafka, Redis, and those from [Ownership](#ownership) on. A flag beats a variable, a variable beats the default. All problems are reported at once, and the process does not
 start with any. Sizes take \`KiB\`, \`MiB\`, \`GiB\` (powers of 1024) and \`kB\`, \`MB\`, \`GB\` (powers of
 1000); durations take \`ms\`, \`s\`, \`m\`, \`h\`, \`d\`. The tools (\`query\`, \`verify\`, \`replay\`) take the
 settings of the object store and \`--data-dir\` alike. Credentials of S3 come from where the AWS SDK

@@ -2,7 +2,7 @@
 import { clusterSettings } from './cluster-settings.ts'
 import { KAFKA_RELATIONS, kafkaSettings } from './kafka-settings.ts'
 import { REDIS_RELATIONS, redisSettings } from './redis-settings.ts'
-import { choice, duration, integer } from './setting.ts'
+import { bytes, choice, duration, integer } from './setting.ts'
 import type { SettingSection } from './setting-report.ts'
 import type { ConfigOf, Relation } from './setting-table.ts'
 import {
@@ -14,30 +14,46 @@ import {
 } from './settings.ts'
 import { TLS_RELATIONS, tlsSettings } from './tls-settings.ts'
 
+const MIB = 1024 * 1024
 const SECOND_MS = 1000
 
-/** A log that Kafka has needs no sync of its own. */
-const { walSegmentBytesMax, walBytesMax } = walSettings
-
 export const ownershipSettings = {
-  handOverTimeoutMs: duration({
-    default: 10 * SECOND_MS,
-    min: 100,
-    max: 600 * SECOND_MS,
-    sentence: 'A partition is given away after this time although its last rows are not committed.',
-  }),
   gapPolicy: choice(['halt', 'skip'], {
     default: 'halt',
     sentence:
-      'What becomes of a partition whose next records Kafka has deleted: it waits for a person, or skips them and says so in a commit.',
+      'Where Kafka deleted records before they were fetched: halt the partition until a person acts, or skip them and commit the gap with its reason.',
   }),
   quarantinePerHourMax: integer({
-    default: 10,
+    default: 100,
     min: 0,
     max: 1_000_000,
     sentence:
-      'Records of a partition that may be put aside unread per hour; past it the partition halts.',
+      'Batches of a partition that may be put aside an hour because nobody can read or store them; past it the partition halts.',
   }),
+  handOverTimeoutMs: duration({
+    default: 10 * SECOND_MS,
+    min: 0,
+    max: 600 * SECOND_MS,
+    sentence:
+      'A partition that is given away is flushed within this time, or goes without: Kafka has the rest.',
+  }),
+  freshnessIntervalMs: duration({
+    default: 30 * SECOND_MS,
+    min: SECOND_MS,
+    max: 3600 * SECOND_MS,
+    sentence: 'How often the store is told at most how far a partition is.',
+  }),
+}
+
+/** The WAL of an ingester is a copy of what Kafka has: it is never waited for. */
+export const walCacheSettings = {
+  walSegmentBytesMax: bytes({
+    default: 16 * MIB,
+    min: MIB,
+    max: 1024 * MIB,
+    sentence: 'Size at which a file of the write-ahead log is closed.',
+  }),
+  walBytesMax: walSettings.walBytesMax,
 }
 
 export const ingesterSettings = {
@@ -46,8 +62,7 @@ export const ingesterSettings = {
   ...clusterSettings,
   ...tlsSettings,
   ...ownershipSettings,
-  walSegmentBytesMax,
-  walBytesMax,
+  ...walCacheSettings,
   ...flushSettings,
   ...storeSettings,
   ...kafkaSettings,
@@ -60,7 +75,7 @@ export const INGESTER_SECTIONS: readonly SettingSection[] = [
   { title: 'Cluster', table: clusterSettings },
   { title: 'TLS', table: tlsSettings },
   { title: 'Ownership', table: ownershipSettings },
-  { title: 'Write-ahead log', table: { walSegmentBytesMax, walBytesMax } },
+  { title: 'Local copy of the log', table: walCacheSettings },
   { title: 'Flushing', table: flushSettings },
   { title: 'Object store', table: storeSettings },
   { title: 'Kafka', table: kafkaSettings },
@@ -72,15 +87,23 @@ export const INGESTER_RELATIONS: readonly Relation<typeof ingesterSettings>[] = 
   ...KAFKA_RELATIONS,
   ...REDIS_RELATIONS,
   (config) =>
-    config.objectStore === undefined
-      ? '--object-store is needed: all ingesters of a cluster share it'
-      : undefined,
-  (config) =>
     config.memtableBytesMax < 2 * config.flushBytes
       ? '--memtable-bytes-max must be twice --flush-bytes: one part fills while another is flushed'
       : undefined,
   (config) =>
     config.walBytesMax < 2 * config.walSegmentBytesMax
-      ? '--wal-bytes-max must be twice --wal-segment-bytes-max: one segment fills while another is kept'
+      ? '--wal-bytes-max must be twice --wal-segment-bytes-max: one file fills while another is kept'
+      : undefined,
+  (config) =>
+    config.adminPort !== 0 && config.adminPort === config.adminGrpcPort
+      ? '--admin-port and --admin-grpc-port must differ'
+      : undefined,
+  (config) =>
+    config.objectStore === undefined
+      ? '--object-store must name where all ingesters publish'
+      : undefined,
+  (config) =>
+    config.objectStoreEndpoint !== undefined && config.objectStore?.startsWith('s3://') !== true
+      ? '--object-store-endpoint needs an --object-store that starts with s3://'
       : undefined,
 ]

@@ -13,6 +13,7 @@ import { MemoryObjectStore } from '@tributary/common/testing/memory-object-store
 import { MemoryPartitionLog } from '@tributary/common/testing/memory-partition-log'
 import { ProcessClock } from '@tributary/common/testing/process-clock'
 import { Ingester, type IngesterSettings } from '../ingester.ts'
+import { IngesterMetrics } from '../metrics.ts'
 import { MemoryEncoder } from './memory-encoder.ts'
 import type { MemoryWorld } from './memory-world.ts'
 import { FLUSH_SETTINGS, MEMORY_SETTINGS } from './memory-world.ts'
@@ -30,6 +31,7 @@ const SETTINGS = {
   handOverTimeoutMs: 10_000,
   gapPolicy: 'halt',
   quarantinePerHourMax: 100,
+  freshnessIntervalMs: 30_000,
   flush: FLUSH_SETTINGS,
 } as const satisfies Partial<IngesterSettings>
 
@@ -64,6 +66,7 @@ export class MemoryIngester {
     this.log = new MemoryPartitionLog(world.broker)
     this.metadata = leases.connect()
     const { bucket, random, options } = world
+    const registry = createRegistry({ hasProcessMetrics: false })
     const encoder = { fs: disk, directory: SPOOL, clock, random }
     this.started = Ingester.start(
       {
@@ -74,7 +77,8 @@ export class MemoryIngester {
         fs: disk,
         clock,
         logger,
-        registry: createRegistry({ hasProcessMetrics: false }),
+        registry,
+        metrics: new IngesterMetrics(registry),
         randomBytes: (count) => random.bytes(count),
       },
       {

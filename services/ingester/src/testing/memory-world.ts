@@ -155,7 +155,6 @@ export class MemoryProcess {
   #sharedParts(): SharedParts {
     const { bucket, random, options } = this.world
     const registry = createRegistry({ hasProcessMetrics: false })
-    const none = (): number => 0
     const encoder = { fs: this.disk, directory: SPOOL, clock: this.clock, random }
     return {
       store: new MemoryObjectStore(bucket, this.clock, this.disk),
@@ -164,12 +163,7 @@ export class MemoryProcess {
       fs: this.disk,
       clock: this.clock,
       logger,
-      metrics: new IngesterMetrics(registry, {
-        unflushedRows: none,
-        unflushedBytes: none,
-        logBytes: none,
-        forgottenHashes: none,
-      }),
+      metrics: new IngesterMetrics(registry),
       observe: () => undefined,
       settings: { ...MEMORY_SETTINGS, ...options.settings },
       flushSettings: FLUSH_SETTINGS,

@@ -14,7 +14,7 @@ import { mkdir, open, readFile, realpath, rename, stat, unlink } from 'node:fs/p
 import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { AppError } from '@tributary/common/errors'
+import { AppError } from './errors.ts'
 
 export interface DataDirectory {
   readonly path: string
