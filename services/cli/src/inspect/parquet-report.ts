@@ -1,12 +1,18 @@
 import { DuckDBInstance } from '@duckdb/node-api'
 import type { DuckDBConnection, DuckDBValue } from '@duckdb/node-api'
 
+import type { IndexedColumn } from '@tributary/common/verify/parquet-footer'
+
 import { quoteText } from '../query/telemetry-database.ts'
 import { plainText } from '../query/value-text.ts'
+import { pagesText, readPages } from './page-report.ts'
 import { factsText, sectionText, sizeText } from './report-text.ts'
 
-/** Footer, key-values, schema, and per row group its columns: as DuckDB, not we, reads them. */
-export async function* parquetReport(path: string): AsyncGenerator<string> {
+/**
+ * Footer, key-values, schema, and per row group its columns: as DuckDB, not we, reads them. With
+ * `hasPages` each page of each column too, from the page indexes, which DuckDB does not show.
+ */
+export async function* parquetReport(path: string, hasPages = false): AsyncGenerator<string> {
   const instance = await DuckDBInstance.create(':memory:')
   const connection = await instance.connect()
   try {
@@ -22,7 +28,14 @@ export async function* parquetReport(path: string): AsyncGenerator<string> {
     })
     yield `\n${await keyValuesText(connection, source)}`
     yield `\n${await schemaText(connection, source)}`
-    yield* rowGroupTexts(connection, source, Number(file?.['num_row_groups'] ?? 0))
+    const pages = await readPages(path)
+    const timeColumns = hasPages ? await timeColumnsOf(connection, source) : undefined
+    for (let group = 0; group < Number(file?.['num_row_groups'] ?? 0); group++) {
+      const columns = pages[group] ?? []
+      yield await rowGroupText(connection, source, group, columns)
+      if (timeColumns === undefined) continue
+      yield `\n${pagesText(`Pages of row group ${group}`, columns, timeColumns)}`
+    }
   } finally {
     connection.closeSync()
   }
@@ -66,39 +79,50 @@ function logicalText(text: string): string {
   return `Time${unit[1] ?? ''}(${unit[3]}${unit[2] === '1' ? ', UTC' : ''})`
 }
 
-async function* rowGroupTexts(
+async function rowGroupText(
   connection: DuckDBConnection,
   source: string,
-  count: number,
-): AsyncGenerator<string> {
-  for (let index = 0; index < count; index++) {
-    const chunks = await readRows(
-      connection,
-      `SELECT * FROM parquet_metadata(${source}) WHERE row_group_id = ${index} ORDER BY column_id`,
-    )
-    const [first] = chunks
-    const rows = first?.['row_group_num_rows'] ?? '?'
-    const bytes = sizeText(
-      chunks.reduce((sum, chunk) => sum + Number(chunk['total_compressed_size']), 0),
-    )
-    yield `\n${sectionText(
-      `Row group ${index}: ${rows} rows, ${bytes}`,
-      ['column', 'encodings', 'codec', 'stored', 'raw', 'nulls', 'bloom', 'min', 'max'],
-      chunks.map((chunk) => [
-        chunk['path_in_schema'] ?? '',
-        chunk['encodings'] ?? '',
-        chunk['compression'] ?? '',
-        sizeText(Number(chunk['total_compressed_size'])),
-        sizeText(Number(chunk['total_uncompressed_size'])),
-        chunk['stats_null_count'] ?? '?',
-        chunk['bloom_filter_length'] === undefined
-          ? ''
-          : sizeText(Number(chunk['bloom_filter_length'])),
-        statisticText(chunk['stats_min_value'], chunk['min_is_exact']),
-        statisticText(chunk['stats_max_value'], chunk['max_is_exact']),
-      ]),
-    )}`
-  }
+  group: number,
+  pages: readonly IndexedColumn[],
+): Promise<string> {
+  const chunks = await readRows(
+    connection,
+    `SELECT * FROM parquet_metadata(${source}) WHERE row_group_id = ${group} ORDER BY column_id`,
+  )
+  const rows = chunks[0]?.['row_group_num_rows'] ?? '?'
+  const bytes = sizeText(
+    chunks.reduce((sum, chunk) => sum + Number(chunk['total_compressed_size']), 0),
+  )
+  return `\n${sectionText(
+    `Row group ${group}: ${rows} rows, ${bytes}`,
+    ['column', 'encodings', 'codec', 'stored', 'raw', 'pages', 'nulls', 'bloom', 'min', 'max'],
+    chunks.map((chunk, column) => [
+      chunk['path_in_schema'] ?? '',
+      chunk['encodings'] ?? '',
+      chunk['compression'] ?? '',
+      sizeText(Number(chunk['total_compressed_size'])),
+      sizeText(Number(chunk['total_uncompressed_size'])),
+      pages[column]?.pages?.length.toString() ?? '?',
+      chunk['stats_null_count'] ?? '?',
+      chunk['bloom_filter_length'] === undefined
+        ? ''
+        : sizeText(Number(chunk['bloom_filter_length'])),
+      statisticText(chunk['stats_min_value'], chunk['min_is_exact']),
+      statisticText(chunk['stats_max_value'], chunk['max_is_exact']),
+    ]),
+  )}`
+}
+
+/** Flat columns that hold microseconds since 1970. */
+async function timeColumnsOf(
+  connection: DuckDBConnection,
+  source: string,
+): Promise<ReadonlySet<string>> {
+  const columns = await readRows(
+    connection,
+    `SELECT name FROM parquet_schema(${source}) WHERE duckdb_type = 'TIMESTAMP WITH TIME ZONE'`,
+  )
+  return new Set(columns.map(({ name }) => name ?? ''))
 }
 
 function statisticText(value: string | undefined, isExact: string | undefined): string {

@@ -71,9 +71,9 @@ describe('tributary inspect', () => {
     store.remove()
   })
 
-  async function inspect(path: string) {
+  async function inspect(...words: string[]) {
     const terminal = new MemoryTerminal()
-    const status = await runCommandLine(['inspect', path], terminal, '0')
+    const status = await runCommandLine(['inspect', ...words], terminal, '0')
     return { status, out: terminal.outText, err: terminal.errText }
   }
 
@@ -84,6 +84,14 @@ describe('tributary inspect', () => {
     assert.match(out, /\n {2}n +INT64 .*BIGINT\n/)
     assert.match(out, /Row group 2: 54240 rows/)
     assert.match(out, /\n {2}n +PLAIN +ZSTD .* 245760 +299999\n/)
+  })
+
+  it('says where a file has no page indexes', async () => {
+    const { out } = await inspect(join(store.root, keys[0] ?? ''))
+    assert.match(out, /\n {2}n +PLAIN +ZSTD +\S+ KiB +\S+ KiB +\? /)
+    const { status, out: withPages } = await inspect('--pages', join(store.root, keys[0] ?? ''))
+    assert.equal(status, 0)
+    assert.match(withPages, /\nPages of row group 2\n {2}none\n/)
   })
 
   it('shows an envelope, its columns and its first rows as apache-arrow reads them', async () => {

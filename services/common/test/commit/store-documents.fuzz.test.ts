@@ -16,8 +16,9 @@ import { hashesKey, parseDataKey } from '../../src/paths.ts'
 import { parseSchemaVersion, serializeSchemaVersion } from '../../src/schema/schema-chain.ts'
 import { SchemaState } from '../../src/schema/schema-state.ts'
 import { randomSource } from '../../src/testing/seeded-random.ts'
-import { readParquetFooter } from '../../src/verify/parquet-footer.ts'
+import { readPageIndexes, readParquetFooter } from '../../src/verify/parquet-footer.ts'
 import { PARTITION, commitFile, commitRecord } from './sample-commit.ts'
+import { writeSample } from '../parquet/sample-file.ts'
 import { parquetFile } from '../verify/sample-store.ts'
 
 const SEED = Number(process.env['FUZZ_SEED'] ?? Date.now() % 1_000_000_007)
@@ -47,6 +48,21 @@ const schema = serializeSchemaVersion(
   SchemaState.empty('acme', 'logs').additionsFor(wanted),
 )
 const parquet = await parquetFile(RANGE, {})
+
+const leaf = { kind: 'leaf', optional: true, bloom: false } as const
+const indexed = writeSample({
+  columns: [
+    {
+      field: { ...leaf, name: 'n', physical: 'INT64', logical: undefined },
+      rows: Array.from({ length: 40 }, (_, row) => BigInt(row)),
+    },
+    {
+      field: { ...leaf, name: 's', physical: 'BYTE_ARRAY', logical: 'STRING' },
+      rows: Array.from({ length: 40 }, (_, row) => (row % 3 === 0 ? null : `text ${row}`)),
+    },
+  ],
+  options: { pageRowsMax: 8 },
+})
 
 const FRAGMENTS = [
   ...['null', 'true', '-0', '1e999', '1E400', '9007199254740993', '1.5', '""', '{}', '[]', '[[]]'],
@@ -120,10 +136,14 @@ function checkSchema(bytes: Uint8Array): void {
 }
 
 async function checkFooter(bytes: Uint8Array): Promise<void> {
-  const footer = await readParquetFooter(bytes.length, (offset, length) =>
-    Promise.resolve(bytes.subarray(offset, offset + length)),
-  )
+  const read = (offset: number, length: number): Promise<Uint8Array> =>
+    Promise.resolve(bytes.subarray(offset, offset + length))
+  const footer = await readParquetFooter(bytes.length, read)
   assert.equal(typeof footer.rows, 'number')
+  for await (const { path, pages } of readPageIndexes(bytes.length, read)) {
+    assert.equal(typeof path, 'string')
+    for (const page of pages ?? []) assert.equal(typeof page.bytes, 'number')
+  }
 }
 
 const targets: [string, Uint8Array, (bytes: Uint8Array) => void | Promise<void>][] = [
@@ -131,6 +151,7 @@ const targets: [string, Uint8Array, (bytes: Uint8Array) => void | Promise<void>]
   ['a sidecar', sidecar, checkSidecar],
   ['a schema version', schema, checkSchema],
   ['a Parquet footer', parquet, checkFooter],
+  ['a Parquet footer with page indexes', indexed, checkFooter],
 ]
 
 for (const [name, valid, check] of targets) {
