@@ -6,7 +6,7 @@ import { tenantPolicySettings } from './tenant-settings.ts'
 
 const INTRODUCTION = `# Configuration
 
-Made from the tables in \`services/common/src/config/settings.ts\` by
+Made from the tables in \`services/common/src/config/*settings.ts\` by
 \`node services/e2e/tools/configuration-docs.ts\`; a test compares them.
 
 Every setting is a flag of the roles that have it and an environment variable: \`tributary standalone\`

@@ -37,7 +37,7 @@ export function redisAddress(config: RedisConfig): RedisAddress {
   const { protocol, hostname, port, username, password, pathname } = new URL(config.redisUrl)
   const isTls = protocol === 'rediss:'
   return {
-    host: hostname === '' ? '127.0.0.1' : hostname.replace(/^\[(.*)\]$/, '$1'),
+    host: hostname === '' ? '127.0.0.1' : withoutBrackets(hostname),
     port: port === '' ? 6379 : Number(port),
     database: Number(pathname.slice(1)),
     username: username === '' ? undefined : decodeURIComponent(username),
@@ -48,11 +48,19 @@ export function redisAddress(config: RedisConfig): RedisAddress {
       : undefined,
     sentinels: (config.redisSentinels?.split(',') ?? []).map((address) => {
       const colon = address.lastIndexOf(':')
-      return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) }
+      return {
+        host: withoutBrackets(address.slice(0, colon)),
+        port: Number(address.slice(colon + 1)),
+      }
     }),
     sentinelMaster: config.redisSentinelMaster,
     sentinelPasswordFile: config.redisSentinelPasswordFile,
   }
+}
+
+/** `[::1]` is how an address and a port are written together. */
+function withoutBrackets(host: string): string {
+  return host.replace(/^\[(.*)\]$/, '$1')
 }
 
 /** A plain address without password, TLS or sentinels. */

@@ -3,7 +3,7 @@
  * server, each in a process of its own; then what a commit costs, and what readers wait for, beside
  * reading the commits themselves. The index must be true afterwards, and both readers find the same.
  *
- *     node services/common/bench/index.bench.ts [--files 100000] [--json FILE]
+ *     node services/common/bench/file-index.bench.ts [--files 100000] [--json FILE]
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -208,7 +208,7 @@ async function benchUse(place: Place, redisPort: number, commits: number): Promi
 
 async function main(): Promise<void> {
   const { files, ...flags } = parseBenchFlags({ runs: 3, seconds: 0 }, { files: 100_000 })
-  const commits = Math.ceil((flags.isSmoke ? 2000 : files) / FILES_PER_COMMIT)
+  const commits = Math.ceil((flags.isSmoke ? 600 : files) / FILES_PER_COMMIT)
   const folder = mkdtempSync(join(tmpdir(), 'tributary-bench-'))
   const redis = await RedisServer.start({ configuration: ['appendfsync everysec'] })
   const s3 = await startS3Server()
@@ -221,7 +221,7 @@ async function main(): Promise<void> {
       await benchRebuild('rebuild from S3', inBucket, redis, commits, flags.runs),
       ...(await benchUse(inBucket, redis.port, commits)),
     ]
-    finishBench('index', rows, flags)
+    finishBench('file-index', rows, flags)
   } finally {
     await s3.stop()
     await redis.stop()
