@@ -223,6 +223,7 @@ export class KafkaServer {
         if (!(await admin.listTopics()).includes(topic)) {
           const replicationFactor = Math.max(1, this.#nodes.length)
           await admin.createTopics({
+            waitForLeaders: false,
             topics: [{ topic, numPartitions: 1, replicationFactor }],
           })
         }
@@ -248,6 +249,7 @@ export class KafkaServer {
     const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
     await this.withAdmin(async (admin) => {
       await admin.createTopics({
+        waitForLeaders: false,
         topics: [
           { topic, numPartitions: partitions, replicationFactor: replication, configEntries },
         ],

@@ -151,7 +151,8 @@ class ChaosRun {
       this.#report.problem(`L1 drain: ${String(error)}`)
       return
     }
-    const findings = await prove(store, copy, this.#ledger, seed)
+    const redisUrl = this.#cluster.parts.redis?.master.url
+    const findings = await prove(store, copy, this.#ledger, seed, redisUrl)
     this.#report.noteProof(findings)
     const { rows, violationCount } = findings.judgement
     report(

@@ -2,6 +2,7 @@
  * The proof of a chaos run, after healing and draining: from the object store alone, by readers that
  * share no code with the writers where rows are counted.
  */
+import { listChains } from '@tributary/common/commit/chain-range'
 import { CommitChain } from '@tributary/common/commit/commit-chain'
 import type { CommitRecord } from '@tributary/common/commit/commit-record'
 import type { ObjectStore } from '@tributary/common/object-store/object-store'
@@ -9,11 +10,11 @@ import { runPython } from '@tributary/common/testing/python'
 import { SeededRandom } from '@tributary/common/testing/seeded-random'
 import { verifyStore } from '@tributary/common/verify/verify'
 
-import { listChains } from '../cluster/chain-ends.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { CopiedFile, StoreCopy } from '../oracle/store-copy.ts'
 import { judge, type Judgement } from '../oracle/judgement.ts'
 import { readStoredRequests } from '../oracle/stored-requests.ts'
+import { findIndexDrift } from './index-check.ts'
 
 export interface ProofFindings {
   readonly judgement: Judgement
@@ -38,8 +39,11 @@ export async function prove(
   copy: StoreCopy,
   ledger: Ledger,
   seed: number,
+  redisUrl: string | undefined,
 ): Promise<ProofFindings> {
   const problems: string[] = []
+  const drift = redisUrl === undefined ? undefined : await findIndexDrift(store, redisUrl)
+  if (drift !== undefined) problems.push(`C2 the file index differs: ${drift}`)
   const report = await verifyStore(store)
   for (const problem of report.problems) problems.push(`C1 verify: ${JSON.stringify(problem)}`)
   for (const hole of report.holes) problems.push(`O1 a hole: ${JSON.stringify(hole)}`)
@@ -57,7 +61,7 @@ async function checkChains(
   problems: string[],
 ): Promise<{ commits: number; epochMax: number }> {
   let [commits, epochMax] = [0, 0]
-  for (const id of await listChains(store)) {
+  for await (const id of listChains(store)) {
     const name = `${id.topic}/${String(id.partition)}`
     const chain = await CommitChain.open(store, id)
     let last: CommitRecord | undefined
