@@ -59,12 +59,23 @@ export class Publisher {
   }
 
   /** Uploads files and removes them from the spool, also where it fails. */
-  async publish(files: readonly FinishedFile[], range: OffsetRange): Promise<CommitFile[]> {
+  publish(files: readonly FinishedFile[], range: OffsetRange): Promise<CommitFile[]> {
+    return untilAborted(this.#publish(files, range), this.#options.signal)
+  }
+
+  async #publish(files: readonly FinishedFile[], range: OffsetRange): Promise<CommitFile[]> {
     const published: CommitFile[] = []
+    const started: Promise<CommitFile>[] = []
     try {
-      const uploads = mapOrdered(files, UPLOADS_IN_FLIGHT_MAX, (file) => this.#upload(file, range))
+      const uploads = mapOrdered(files, UPLOADS_IN_FLIGHT_MAX, (file) => {
+        const upload = this.#upload(file, range)
+        started.push(upload)
+        return upload
+      })
       for await (const file of uploads) published.push(file)
     } finally {
+      // none may lose its file in the middle, also where nobody waits for it any more
+      await Promise.allSettled(started)
       await this.discard(files)
     }
     return published.sort((left, right) => (left.key < right.key ? -1 : 1))
@@ -86,7 +97,7 @@ export class Publisher {
     const key = dataKey({ ...partition, ...range, tenant, signal, hour, sha256 })
     const startMs = clock.monotonicMs()
     await failpoint('flush:before-put')
-    await this.untilStored('put', () => store.putFile(key, path, bytes, sha256))
+    await this.untilDone('put', () => store.putFile(key, path, bytes, sha256))
     await failpoint('flush:after-put')
     observe?.('upload', (clock.monotonicMs() - startMs) / 1000)
     return { key, bytes, sha256, rows, tenant, signal, hour, timeMin, timeMax }

@@ -148,7 +148,10 @@ export class PartitionSlot {
   /** Another one owns the partition: ends whatever is under way, within one call to the store. */
   stepBack(): void {
     if (this.#state === 'idle') return
-    if (this.#goal !== 'drop') this.#options.events.lost()
+    if (this.#goal !== 'drop') {
+      this.#options.events.lost()
+      this.#tell('partition lost to another owner')
+    }
     this.#goal = 'drop'
     this.#ending.abort()
     this.#goOn()
@@ -229,6 +232,7 @@ export class PartitionSlot {
         this.#owner = owner
         this.#openedMs = this.#options.clock.monotonicMs()
         this.#state = 'owned'
+        this.#tell('partition owned', { start: String(owner.start), next: String(owner.next) })
         return
       } catch (error) {
         const { code, message, details } = toAppError(error)
@@ -299,7 +303,9 @@ export class PartitionSlot {
     const owner = this.#owner
     if (owner !== undefined) {
       signal.addEventListener('abort', () => void owner.close())
-      events.handedOver(await owner.handOver(handOverTimeoutMs))
+      const pauseMs = await owner.handOver(handOverTimeoutMs)
+      events.handedOver(pauseMs)
+      this.#tell('partition handed over', { pauseMs: Math.round(pauseMs) })
     }
     this.#owner = undefined
     for (let attempt = 1; attempt <= RELEASE_ATTEMPTS_MAX && !signal.aborted; attempt++) {
@@ -333,6 +339,11 @@ export class PartitionSlot {
   async #pause(signal: AbortSignal): Promise<void> {
     await this.#options.clock.sleep(this.#retryDelayMs, signal).catch(() => undefined)
     this.#retryDelayMs = Math.min(2 * this.#retryDelayMs, RETRY_DELAY_MS_MAX)
+  }
+
+  #tell(message: string, facts: Readonly<Record<string, unknown>> = {}): void {
+    const { logger, partition } = this.#options
+    logger.info({ partition, epoch: this.#epoch, ...facts }, message)
   }
 
   #log(level: 'warn' | 'error', message: string, error: unknown): void {
