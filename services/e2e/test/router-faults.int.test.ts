@@ -1,0 +1,232 @@
+/** What clients of a real router hear when a real Kafka is down, frozen, slow, or refuses: the contract. */
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+
+import { payload } from '@tributary/common/testing/payloads'
+
+import { callGrpc, callHttp, type TimedAnswer } from '../src/routers/timed-call.ts'
+import {
+  chunkPlaces,
+  distinctRows,
+  isReady,
+  RouterSite,
+  until,
+} from '../src/routers/router-site.ts'
+import type { TributaryProcess } from '../src/tributary-process.ts'
+
+const PARTITIONS = 6
+/** Seconds pass before a frozen process's work is given up. */
+const PRODUCE_TIMEOUT_MS = 1500
+
+let calls = 0
+
+/** Records that were never sent before. */
+function body(records = 20, resources = 4): Uint8Array {
+  return payload('logs', { records, resources, call: calls++ })
+}
+
+const TRANSPORTS = [
+  {
+    name: 'gRPC',
+    ok: 'OK',
+    later: '14 later',
+    call: (router: TributaryProcess, bytes: Uint8Array, timeoutMs?: number) =>
+      callGrpc({ port: router.port('grpc'), body: bytes, ...(timeoutMs && { timeoutMs }) }),
+  },
+  {
+    name: 'HTTP',
+    ok: '200',
+    later: '503 later',
+    call: (router: TributaryProcess, bytes: Uint8Array) =>
+      callHttp({ port: router.port('http'), body: bytes }),
+  },
+] as const
+
+describe('a router whose Kafka has one broker', () => {
+  let site: RouterSite
+  let router: TributaryProcess
+
+  before(async () => {
+    site = await RouterSite.start({ brokers: 1, topic: 'faults', partitions: PARTITIONS })
+    router = await site.router('router-1', [
+      `--produce-timeout=${String(PRODUCE_TIMEOUT_MS)}ms`,
+      '--request-timeout=10s',
+    ])
+  })
+
+  after(() => site.stop())
+
+  async function untilOk(): Promise<void> {
+    await until('requests are stored again', async () => {
+      const answers = await Promise.all(TRANSPORTS.map(({ call }) => call(router, body())))
+      return answers.every(({ answer }, index) => answer === TRANSPORTS[index]!.ok)
+    })
+  }
+
+  it('stores and says OK', async () => {
+    for (const { call, ok } of TRANSPORTS) {
+      assert.equal((await call(router, body(500, 20))).answer, ok)
+    }
+    assert.equal(distinctRows(await site.stored()), 1000)
+    assert.ok(await isReady(router))
+  })
+
+  it('tells clients to come back before their deadline while the broker is frozen, and goes on after', async () => {
+    await site.kafka.freeze(1)
+    try {
+      const asked = await Promise.all([
+        ...TRANSPORTS.map(({ call }) => call(router, body())),
+        callGrpc({ port: router.port('grpc'), body: body(), timeoutMs: 700 }),
+      ])
+      const [grpc, http, hurried] = asked as [TimedAnswer, TimedAnswer, TimedAnswer]
+      assert.equal(grpc.answer, '14 later')
+      assert.equal(http.answer, '503 later')
+      assert.equal(hurried.answer, '14 later', 'the client heard it, its deadline did not pass')
+      assert.ok(hurried.tookMs < 700)
+    } finally {
+      await site.kafka.thaw(1)
+    }
+    await untilOk()
+  })
+
+  it('refuses at once behind an open circuit, and is not ready after a while; then recovers alone', async () => {
+    await site.kafka.kill(1)
+    await until('the circuit opens', async () => {
+      const answers = await Promise.all(TRANSPORTS.map(({ call }) => call(router, body())))
+      for (const [index, { later }] of TRANSPORTS.entries()) {
+        assert.equal(answers[index]!.answer, later)
+      }
+      return answers.every(({ tookMs }) => tookMs < 300)
+    })
+    const { retryAfterSeconds } = await callHttp({ port: router.port('http'), body: body() })
+    assert.ok(retryAfterSeconds! >= 1)
+    await until('readiness ends', async () => !(await isReady(router)), 30_000)
+    await site.kafka.restart(1)
+    await untilOk()
+    await until('readiness returns', () => isReady(router), 30_000)
+  })
+
+  it('cuts large requests below the bound of the topic, also one that shrinks under it', async () => {
+    const bound = 1024 * 1024
+    await site.createTopic('narrow', {
+      partitions: 2,
+      topicConfig: { 'max.message.bytes': String(bound) },
+    })
+    const narrow = await site.router('router-narrow', [], 'narrow')
+    const sent = 40_000
+    for (const { call, ok } of TRANSPORTS) {
+      assert.equal((await call(narrow, body(sent / 2, 10))).answer, ok)
+    }
+    assert.equal(distinctRows(await site.stored('narrow')), sent)
+    await site.kafka.alterTopic('narrow', {
+      'max.message.bytes': '200000',
+      'message.timestamp.type': 'LogAppendTime',
+    })
+    // a size that the broker refuses makes the router read the bound anew: nobody is told to drop
+    await until('the smaller bound is known', async () => {
+      for (const { call, ok, later } of TRANSPORTS) {
+        const { answer } = await call(narrow, body(3000, 1))
+        assert.ok(answer === ok || answer === later, answer)
+        if (answer !== ok) return false
+      }
+      return true
+    })
+  })
+
+  it('goes on by the table that it knows while Redis is gone', async () => {
+    await site.redis.kill()
+    for (const { call, ok } of TRANSPORTS) assert.equal((await call(router, body())).answer, ok)
+    const late = await site.router('router-late')
+    for (const { call, ok } of TRANSPORTS) assert.equal((await call(late, body())).answer, ok)
+    await site.redis.restart()
+  })
+
+  it('finishes what it accepted when it is told to stop, and says OK to nothing that is not stored', async () => {
+    const leaving = await site.router('router-leaving')
+    const before = distinctRows(await site.stored())
+    let okRows = 0
+    let refusals = 0
+    let isStopping = false
+    const clients = Array.from({ length: 8 }, async (_, lane) => {
+      const { call, ok, later } = TRANSPORTS[lane % 2]!
+      for (;;) {
+        try {
+          const { answer } = await call(leaving, body(50, 3))
+          if (answer === ok) okRows += 50
+          else if (answer === later) refusals++
+          else assert.match(answer, /^14 /, 'a connection that ended')
+        } catch {
+          refusals++
+        }
+        if (isStopping) return
+      }
+    })
+    await until('load runs', () => okRows > 1000)
+    const status = leaving.stop()
+    isStopping = true
+    await Promise.all(clients)
+    assert.equal(await status, 0)
+    const stored = distinctRows(await site.stored()) - before
+    assert.ok(stored >= okRows, `${String(stored)} stored, ${String(okRows)} acknowledged`)
+    assert.ok(stored <= okRows + refusals * 50)
+  })
+
+  it('waits for a Kafka that comes later, alive and not ready', async () => {
+    await site.kafka.kill(1)
+    const early = site.spawnRouter('router-early')
+    const ready = early.untilReady(60_000)
+    await site.kafka.restart(1)
+    await ready
+    for (const { call, ok } of TRANSPORTS) assert.equal((await call(early, body())).answer, ok)
+  })
+})
+
+describe('routers whose Kafka has three brokers', () => {
+  let site: RouterSite
+
+  before(async () => {
+    // one replica each: a broker that stands still takes its partitions with it
+    site = await RouterSite.start({ brokers: 3, topic: 'spread', partitions: 12, replication: 1 })
+  })
+
+  after(() => site.stop())
+
+  it('serve tenants of other brokers while one broker is frozen', async () => {
+    const router = await site.router('router-1', ['--produce-timeout=20s'])
+    const tenants = Array.from({ length: 24 }, (_, index) => `tenant-${String(index)}`)
+    const send = (tenant: string, timeoutMs: number): Promise<TimedAnswer> =>
+      callGrpc({ port: router.port('grpc'), body: body(), tenant, timeoutMs })
+    for (const tenant of tenants) assert.equal((await send(tenant, 10_000)).answer, 'OK')
+    await site.kafka.freeze(3)
+    try {
+      const outcomes = await Promise.all(
+        tenants.map(async (tenant) => {
+          const answers: TimedAnswer[] = []
+          for (let call = 0; call < 5; call++) answers.push(await send(tenant, 2000))
+          return answers
+        }),
+      )
+      const served = outcomes.filter((answers) => answers.every(({ answer }) => answer === 'OK'))
+      const stuck = outcomes.filter((answers) =>
+        answers.every(({ answer }) => answer === '14 later'),
+      )
+      assert.equal(served.length + stuck.length, tenants.length, 'a tenant is served or it is not')
+      assert.ok(served.length >= 8 && stuck.length >= 2, `${String(served.length)} served`)
+    } finally {
+      await site.kafka.thaw(3)
+    }
+  })
+
+  it('put a retry that comes through the other router where the first try went', async () => {
+    const routers = [await site.router('router-2'), await site.router('router-3')]
+    const requests = [body(200, 40), body(3000, 10), body(1, 1), body(5000, 1)]
+    const places: string[][] = []
+    for (const router of routers) {
+      for (const { call, ok } of TRANSPORTS) {
+        for (const request of requests) assert.equal((await call(router, request)).answer, ok)
+        places.push(chunkPlaces(await site.stored()))
+      }
+    }
+    assert.deepEqual(new Set(places.map(String)).size, 1)
+  })
+})
