@@ -17,9 +17,12 @@ import { readCommittedFiles } from '../query/committed-files.ts'
 import { cacheSettings, localPaths } from '../query/local-files.ts'
 import { writeCsv, writeJson, writeTable } from '../query/result-writer.ts'
 import { openTelemetryDatabase, quoteText } from '../query/telemetry-database.ts'
+import type { MovedColumns } from '../query/telemetry-database.ts'
 import { openStore, storeLocationSettings } from '../store-options.ts'
 import type { Terminal } from '../terminal.ts'
 
+/** Enough to see what it is about. */
+const MOVED_SHOWN_MAX = 5
 const FORMATS = ['auto', 'table', 'json', 'csv', 'parquet'] as const
 
 const querySettings = {
@@ -36,9 +39,9 @@ export const queryCommand: Command = {
   synopsis: '[flags] SQL',
   description:
     'Runs SQL (DuckDB) over the files that the commits name: views logs, spans and metrics, late\n' +
-    'rows included; column tenant says whose. Where tenants differ in the type of a column, DuckDB\n' +
-    'casts it: --tenant keeps it exact. Rows that are not flushed yet are not seen: run tributary\n' +
-    'flush first.',
+    'rows included; column tenant says whose. Where tenants differ in the type of an attribute, each\n' +
+    'type has a column of its own (attributes.code@int), and a line on standard error says so. Rows\n' +
+    'that are not flushed yet are not seen: run tributary flush first.',
   sections: [
     { title: 'Query', table: querySettings },
     { title: 'Store', table: storeLocationSettings },
@@ -69,6 +72,7 @@ async function runQuery(args: readonly string[], terminal: Terminal): Promise<nu
     const paths = await localPaths(store, committed, config)
     const connection = await openTelemetryDatabase(
       committed.map(({ tenant, signal }, index) => ({ path: paths[index]!, tenant, signal })),
+      (columns) => terminal.err.write(movedText(columns, positionals[0]!)),
     )
     try {
       await answer(connection, positionals[0]!, format, terminal)
@@ -79,6 +83,22 @@ async function runQuery(args: readonly string[], terminal: Terminal): Promise<nu
     await store.close()
   }
   return ExitStatus.ok
+}
+
+/** Tenants that decided differently about a name that the query has: where the others' values stand. */
+function movedText({ signal, moved }: MovedColumns, sql: string): string {
+  const query = sql.toLowerCase()
+  const has = (name: string): boolean => query.includes(name.toLowerCase())
+  const told = /(?:select|,|\.)\s*\*/.test(query)
+    ? moved
+    : moved.filter(({ from, to }) => has(from) || has(to))
+  if (told.length === 0) return ''
+  const shown = told.slice(0, MOVED_SHOWN_MAX).map(({ tenant, from, to }) => {
+    return `  ${tenant}: "${from}" is "${to}"\n`
+  })
+  if (told.length > shown.length) shown.push(`  and ${told.length - shown.length} more\n`)
+  const heading = `columns of ${signal} differ in type or case between tenants`
+  return `${heading}; with --tenant they keep their names:\n${shown.join('')}`
 }
 
 function defaultFormat(terminal: Terminal): 'table' | 'json' {

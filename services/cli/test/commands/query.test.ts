@@ -27,7 +27,11 @@ describe('tributary query', () => {
       hour: 'late',
     })
     await store.commit(
-      { sql: `SELECT 'ERROR' AS severity_text, 1.5 AS "attributes.n"`, rows: 1, tenant: 'acme' },
+      {
+        sql: `SELECT 'ERROR' AS severity_text, 1.5::DOUBLE AS "attributes.n"`,
+        rows: 1,
+        tenant: 'acme',
+      },
       { sql: `SELECT 'checkout' AS name, 7 AS duration_ns`, rows: 1, signal: 'spans' },
     )
     // a file that no commit names is not data
@@ -64,7 +68,22 @@ describe('tributary query', () => {
     )
   })
 
-  it('keeps tenants apart, and unites those whose column types differ', async () => {
+  it('keeps every value as it is where tenants differ in the type of a column, and says where it is', async () => {
+    const { terminal } = await query(
+      `select tenant, "attributes.n@int" as i, "attributes.n" as d from logs
+       where i is not null or d is not null order by 1`,
+    )
+    assert.equal(
+      terminal.outText,
+      '[{"tenant":"acme","i":null,"d":1.5},\n{"tenant":"default","i":9223372036854775807,"d":null}]\n',
+    )
+    assert.match(
+      terminal.errText,
+      /^columns of logs differ in type .*:\n {2}default: "attributes\.n" is "attributes\.n@int"\n$/,
+    )
+  })
+
+  it('keeps tenants apart', async () => {
     const counts = await rows('select tenant, count(*) as n from logs group by 1 order by 1')
     assert.deepEqual(counts, [
       { tenant: 'acme', n: 1 },
@@ -72,6 +91,7 @@ describe('tributary query', () => {
     ])
     const { terminal } = await query('--tenant', 'acme', 'select count(*) as n from logs')
     assert.deepEqual(JSON.parse(terminal.outText), [{ n: 1 }])
+    assert.equal(terminal.errText, '')
   })
 
   it('writes all 64 bits of integers and microseconds in UTC', async () => {
