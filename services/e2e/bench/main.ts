@@ -38,6 +38,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     path: 'services/common/bench/parquet.bench.ts',
     about: 'ready columns to Parquet, beside the writers that JavaScript has',
   },
+  beat: {
+    path: 'services/common/bench/beat.bench.ts',
+    about: 'what beats and leases cost Redis, by number of members',
+  },
   'file-index': {
     path: 'services/common/bench/file-index.bench.ts',
     about: 'the index of 100,000 files: made anew, read, added to',

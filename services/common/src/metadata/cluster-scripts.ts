@@ -9,9 +9,12 @@
  */
 import { redisScript } from './redis-connection.ts'
 
-/** KEYS: cluster, members, leases. The first ARGV are the CallStamp; the clock is '' in production. */
+/**
+ * KEYS: cluster, lives, members, leases. The first ARGV are the CallStamp; the clock is '' in production.
+ * What members say of themselves passes through no script: 4 KiB of 100 members cost 20 times the rest.
+ */
 const PRELUDE = `
-local CLUSTER, MEMBERS, LEASES = KEYS[1], KEYS[2], KEYS[3]
+local CLUSTER, LIVES, MEMBERS, LEASES = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local CALLER, SENDER, SEQUENCE, ANSWERED = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local SEEN, SEEN_REVISION, FRESH, CLOCK = ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8]
 
@@ -39,34 +42,31 @@ local function write_state(state)
     'touched', digits(state.touched), 'step', digits(state.step), 'revision', digits(state.revision))
 end
 
--- 'deadline ttl extended sender sequence json', the json empty once the member left
-local function read_member(value)
-  local deadline, ttl, extended, sender, sequence, json =
-    string.match(value, '^(%d+) (%d+) ([01]) (%S+) (%d+) (.*)$')
+-- 'deadline ttl extended left sender sequence'
+local function read_life(value)
+  local deadline, ttl, extended, left, sender, sequence =
+    string.match(value, '^(%d+) (%d+) ([01]) ([01]) (%S+) (%d+)$')
   if deadline == nil then return nil end
   return {
     deadline = tonumber(deadline), ttl = tonumber(ttl), extended = extended == '1',
-    sender = sender, sequence = tonumber(sequence), json = json,
+    left = left == '1', sender = sender, sequence = tonumber(sequence),
   }
 end
 
-local function read_members()
-  local flat = redis.call('HGETALL', MEMBERS)
-  local members, count = {}, 0
-  for i = 1, #flat, 2 do
-    members[flat[i]] = read_member(flat[i + 1])
-    count = count + 1
-  end
-  return members, count
+local function read_lives()
+  local flat = redis.call('HGETALL', LIVES)
+  local lives = {}
+  for i = 1, #flat, 2 do lives[flat[i]] = read_life(flat[i + 1]) end
+  return lives
 end
 
-local function write_member(id, member)
-  redis.call('HSET', MEMBERS, id, digits(member.deadline) .. ' ' .. digits(member.ttl) .. ' '
-    .. (member.extended and '1' or '0') .. ' ' .. member.sender .. ' ' .. digits(member.sequence)
-    .. ' ' .. member.json)
+local function write_life(id, life)
+  redis.call('HSET', LIVES, id, digits(life.deadline) .. ' ' .. digits(life.ttl) .. ' '
+    .. (life.extended and '1' or '0') .. ' ' .. (life.left and '1' or '0') .. ' '
+    .. life.sender .. ' ' .. digits(life.sequence))
 end
 
-local function is_alive(members, id) return members[id] ~= nil and members[id].json ~= '' end
+local function is_alive(lives, id) return lives[id] ~= nil and not lives[id].left end
 
 -- 'epoch owner request', the owner empty where nobody holds it
 local function read_lease(value)
@@ -79,28 +79,29 @@ local function write_lease(partition, lease)
     digits(lease.epoch) .. ' ' .. lease.owner .. ' ' .. lease.request)
 end
 
-local function is_rewound(state, members)
+local function is_rewound(state, lives)
   if SEEN == '' then return false end
   if SEEN ~= state.incarnation then return generation(state.incarnation) <= generation(SEEN) end
-  local own = members[CALLER]
+  local own = lives[CALLER]
   local own_lost = own ~= nil and own.sender == SENDER and own.sequence < ANSWERED
   return own_lost or state.revision < SEEN_REVISION
 end
 
-local function renew(state, members, now)
+local function renew(state, lives, now)
   local last = math.max(generation(state.incarnation), generation(SEEN))
   state.incarnation = digits(last + 1) .. '.' .. FRESH
   state.age, state.touched, state.revision = 0, now, 1
-  for id, member in pairs(members) do
-    member.deadline, member.extended = member.ttl, true
-    write_member(id, member)
+  for id, life in pairs(lives) do
+    life.deadline, life.extended = life.ttl, true
+    write_life(id, life)
   end
 end
 
-local function take_out_dead(state, members)
-  for id, member in pairs(members) do
-    if member.deadline <= state.age then
-      members[id] = nil
+local function take_out_dead(state, lives)
+  for id, life in pairs(lives) do
+    if life.deadline <= state.age then
+      lives[id] = nil
+      redis.call('HDEL', LIVES, id)
       redis.call('HDEL', MEMBERS, id)
     end
   end
@@ -109,90 +110,89 @@ end
 -- What every call that writes begins with: time goes on, the dead are taken out.
 local function touch()
   local state, now = read_state(), now_ms()
-  local members, count = read_members()
-  if state.incarnation == '' or is_rewound(state, members) then
-    renew(state, members, now)
-    return state, members, count
+  local lives = read_lives()
+  if state.incarnation == '' or is_rewound(state, lives) then
+    renew(state, lives, now)
+    return state, lives
   end
   local since = now - state.touched
-  take_out_dead(state, members)
+  take_out_dead(state, lives)
   state.age = state.age + math.min(math.max(since, 0), state.step)
   if since < 0 or since > state.step then
-    for id, member in pairs(members) do
-      if not member.extended then
-        member.deadline, member.extended = math.max(member.deadline, state.age + member.ttl), true
-        write_member(id, member)
+    for id, life in pairs(lives) do
+      if not life.extended then
+        life.deadline, life.extended = math.max(life.deadline, state.age + life.ttl), true
+        write_life(id, life)
       end
     end
   end
-  take_out_dead(state, members)
+  take_out_dead(state, lives)
   state.touched, state.revision = now, state.revision + 1
-  return state, members, count
+  return state, lives
 end
 
-local function is_overtaken(members)
-  local own = members[CALLER]
+local function is_overtaken(lives)
+  local own = lives[CALLER]
   return own ~= nil and own.sender == SENDER and own.sequence >= SEQUENCE
 end
 
-local function keep_sequence(members)
-  local own = members[CALLER]
+local function keep_sequence(lives)
+  local own = lives[CALLER]
   if own == nil then return end
   own.sender, own.sequence = SENDER, SEQUENCE
-  write_member(CALLER, own)
+  write_life(CALLER, own)
 end
 
-local function view_at(state, members, age)
+local function view_at(state, lives, age)
   local living = {}
-  for id, member in pairs(members) do
-    if member.deadline > age and member.json ~= '' then living[#living + 1] = member.json end
+  for id, life in pairs(lives) do
+    if life.deadline > age and not life.left then living[#living + 1] = id end
   end
-  return {
-    state.incarnation, digits(state.revision), digits(age), living, redis.call('HGETALL', LEASES),
-  }
+  return { state.incarnation, digits(state.revision), digits(age), living }
 end
 `
 
 /** ARGV beyond the stamp: time to live, most members, JSON of the member. */
 export const BEAT_SCRIPT = redisScript(`${PRELUDE}
 local ttl, members_max, json = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
-local state, members, count = touch()
+local state, lives = touch()
 state.step = math.floor(ttl / 2)
 write_state(state)
-if not is_overtaken(members) then
-  if members[CALLER] == nil and redis.call('HLEN', MEMBERS) >= members_max then
+if not is_overtaken(lives) then
+  if lives[CALLER] == nil and redis.call('HLEN', LIVES) >= members_max then
     return { state.incarnation, digits(state.revision), 'full' }
   end
-  members[CALLER] = {
-    deadline = state.age + ttl, ttl = ttl, extended = false,
-    sender = SENDER, sequence = SEQUENCE, json = json,
+  lives[CALLER] = {
+    deadline = state.age + ttl, ttl = ttl, extended = false, left = false,
+    sender = SENDER, sequence = SEQUENCE,
   }
-  write_member(CALLER, members[CALLER])
+  write_life(CALLER, lives[CALLER])
+  redis.call('HSET', MEMBERS, CALLER, json)
 end
-return view_at(state, members, state.age)
+return view_at(state, lives, state.age)
 `)
 
 /** Writes nothing. */
 export const VIEW_SCRIPT = redisScript(`${PRELUDE}
 local state = read_state()
 local step = math.min(math.max(now_ms() - state.touched, 0), state.step)
-return view_at(state, (read_members()), state.age + step)
+return view_at(state, read_lives(), state.age + step)
 `)
 
 /** ARGV beyond the stamp: partition, floor, request id. Answers kind, epoch, owner. */
 export const ACQUIRE_SCRIPT = redisScript(`${PRELUDE}
 local partition, floor, request = ARGV[9], tonumber(ARGV[10]), ARGV[11]
-local state, members = touch()
+local state, lives = touch()
 write_state(state)
 local function answer(kind, epoch, owner)
   return { state.incarnation, digits(state.revision), kind, digits(epoch), owner }
 end
-if is_overtaken(members) then return answer('overtaken', 0, '') end
+if is_overtaken(lives) then return answer('overtaken', 0, '') end
 local lease = read_lease(redis.call('HGET', LEASES, partition))
-local owner_alive = is_alive(members, lease.owner)
+local owner_alive = is_alive(lives, lease.owner)
 local function held() return answer('held', lease.epoch, owner_alive and lease.owner or '') end
-if not is_alive(members, CALLER) then return held() end
-keep_sequence(members)
+if not is_alive(lives, CALLER) then return held() end
+keep_sequence(lives)
 if lease.request == request then
   if lease.owner == CALLER then return answer('acquired', lease.epoch, CALLER) end
   return held()
@@ -207,11 +207,11 @@ return answer('acquired', lease.epoch, CALLER)
 /** ARGV beyond the stamp: partition, epoch. */
 export const RELEASE_SCRIPT = redisScript(`${PRELUDE}
 local partition, epoch = ARGV[9], tonumber(ARGV[10])
-local state, members = touch()
+local state, lives = touch()
 write_state(state)
-local overtaken = is_overtaken(members)
+local overtaken = is_overtaken(lives)
 if not overtaken then
-  keep_sequence(members)
+  keep_sequence(lives)
   local lease = read_lease(redis.call('HGET', LEASES, partition))
   if lease.owner == CALLER and lease.epoch == epoch then
     lease.owner = ''
@@ -224,9 +224,9 @@ return { state.incarnation, digits(state.revision), overtaken and 'overtaken' or
 /** ARGV beyond the stamp: how long to remember that it left. */
 export const LEAVE_SCRIPT = redisScript(`${PRELUDE}
 local kept = tonumber(ARGV[9])
-local state, members = touch()
+local state, lives = touch()
 write_state(state)
-local overtaken = is_overtaken(members)
+local overtaken = is_overtaken(lives)
 if not overtaken then
   local flat = redis.call('HGETALL', LEASES)
   for i = 1, #flat, 2 do
@@ -236,11 +236,12 @@ if not overtaken then
       write_lease(flat[i], lease)
     end
   end
-  local own = members[CALLER]
+  local own = lives[CALLER]
   if own ~= nil then
-    own.deadline, own.ttl, own.json = state.age + kept, kept, ''
+    own.deadline, own.ttl, own.left = state.age + kept, kept, true
+    redis.call('HDEL', MEMBERS, CALLER)
     own.sender, own.sequence = SENDER, SEQUENCE
-    write_member(CALLER, own)
+    write_life(CALLER, own)
   end
 end
 return { state.incarnation, digits(state.revision), overtaken and 'overtaken' or 'done' }

@@ -7,7 +7,7 @@ import type { AcquireOutcome, AcquireRequest } from './cluster-metadata.ts'
 import type { ClusterMetadata, ClusterView, Lease, Member } from './cluster-metadata.ts'
 import type { CallStamp } from './call-ledger.ts'
 import type { RedisArgument, RedisConnection } from './redis-connection.ts'
-import type { RedisReply, RedisScript } from './redis-connection.ts'
+import type { RedisCommand, RedisReply, RedisScript } from './redis-connection.ts'
 import type { Clock } from '../clock.ts'
 import { CallLedger } from './call-ledger.ts'
 import { checkAcquire, checkMember } from './cluster-metadata.ts'
@@ -30,6 +30,8 @@ export interface RedisClusterMetadataOptions {
 export class RedisClusterMetadata implements ClusterMetadata {
   readonly #connection: RedisConnection
   readonly #keys: readonly string[]
+  /** What makes a view of the answer of a script. */
+  readonly #reads: readonly RedisCommand[]
   readonly #clock: Pick<Clock, 'nowUnixMs'> | undefined
   readonly #ledger: CallLedger
 
@@ -38,21 +40,26 @@ export class RedisClusterMetadata implements ClusterMetadata {
     this.#connection = connection
     this.#clock = options.clock
     this.#ledger = options.ledger ?? new CallLedger()
-    const { cluster, members, leases } = RedisKeyKind
-    this.#keys = [cluster, members, leases].map((kind) => redisKey(prefix, kind))
+    const { cluster, lives, members, leases } = RedisKeyKind
+    this.#keys = [cluster, lives, members, leases].map((kind) => redisKey(prefix, kind))
+    this.#reads = [members, leases].map((kind) => ['HGETALL', redisKey(prefix, kind)])
   }
 
   async beat(member: Member, timeToLiveMs: number): Promise<ClusterView> {
     checkMember(member, timeToLiveMs)
     const args = [timeToLiveMs, MEMBERS_MAX, JSON.stringify(member)]
-    const reply = await this.#write(member.id, BEAT_SCRIPT, args)
-    if (reply[2] === 'full') throw metadataUnavailable('full')
-    return readView(reply)
+    const stamp = this.#ledger.stamp(member.id)
+    const argv = this.#argv(member.id, stamp, args)
+    const replies = await this.#connection.runThen(BEAT_SCRIPT, this.#keys, argv, this.#reads)
+    const head = asList(replies[0])
+    this.#ledger.note(member.id, stamp, String(head[0]), Number(head[1]))
+    if (head[2] === 'full') throw metadataUnavailable('full')
+    return readView(replies)
   }
 
   async view(): Promise<ClusterView> {
-    const stamp = this.#ledger.blank()
-    return readView(asList(await this.#run('', stamp, VIEW_SCRIPT, [])))
+    const argv = this.#argv('', this.#ledger.blank(), [])
+    return readView(await this.#connection.runThen(VIEW_SCRIPT, this.#keys, argv, this.#reads))
   }
 
   async acquire(request: AcquireRequest): Promise<AcquireOutcome> {
@@ -87,34 +94,30 @@ export class RedisClusterMetadata implements ClusterMetadata {
     args: readonly RedisArgument[],
   ): Promise<readonly RedisReply[]> {
     const stamp = this.#ledger.stamp(member)
-    const reply = asList(await this.#run(member, stamp, script, args))
+    const argv = this.#argv(member, stamp, args)
+    const reply = asList(await this.#connection.run(script, this.#keys, argv))
     this.#ledger.note(member, stamp, String(reply[0]), Number(reply[1]))
     return reply
   }
 
-  #run(
-    member: string,
-    stamp: CallStamp,
-    script: RedisScript,
-    args: readonly RedisArgument[],
-  ): Promise<RedisReply> {
+  #argv(member: string, stamp: CallStamp, args: readonly RedisArgument[]): RedisArgument[] {
     const { sender, sequence, answered, incarnation, revision, freshId } = stamp
     const clock = this.#clock?.nowUnixMs() ?? ''
     const head = [member, sender, sequence, answered, incarnation, revision, freshId, clock]
-    return this.#connection.run(script, this.#keys, [...head, ...args])
+    return [...head, ...args]
   }
 }
 
-/** The answer of view_at: incarnation, revision, age, JSON of those who live, leases. */
-function readView(reply: readonly RedisReply[]): ClusterView {
-  const [incarnation, , age, memberTexts, leaseTexts] = reply
-  const members = asList(memberTexts).flatMap((text) => readMember(String(text)))
+/** Incarnation, revision, age and ids of those who live; then all members, and all leases. */
+function readView([head, memberHash, leaseHash]: readonly RedisReply[]): ClusterView {
+  const [incarnation, , age, living] = asList(head)
+  const texts = new Map(pairsOf(memberHash))
+  const members = asList(living).flatMap((id) => readMember(String(id), texts.get(String(id))))
   const ids = new Set(members.map(({ id }) => id))
   const leases = new Map<number, Lease>()
-  const flat = asList(leaseTexts)
-  for (let index = 0; index + 1 < flat.length; index += 2) {
-    const partition = Number(flat[index])
-    const match = /^(\d+) (\S*) \S*$/.exec(String(flat[index + 1]))
+  for (const [name, text] of pairsOf(leaseHash)) {
+    const partition = Number(name)
+    const match = /^(\d+) (\S*) \S*$/.exec(text)
     if (match === null || !Number.isInteger(partition)) continue
     const owner = match[2]!
     leases.set(partition, {
@@ -132,11 +135,10 @@ function readView(reply: readonly RedisReply[]): ClusterView {
 }
 
 /** Another version may have written it: what is not understood is no member. */
-function readMember(text: string): Member[] {
+function readMember(id: string, text = ''): Member[] {
   try {
-    const { id, name, role, address, isDraining, status } = JSON.parse(text) as Partial<Member>
+    const { name, role, address, isDraining, status } = JSON.parse(text) as Partial<Member>
     const isMember =
-      typeof id === 'string' &&
       typeof name === 'string' &&
       (role === 'router' || role === 'ingester') &&
       typeof address === 'string' &&
@@ -145,6 +147,11 @@ function readMember(text: string): Member[] {
   } catch {
     return []
   }
+}
+
+function pairsOf(reply: RedisReply | undefined): (readonly [string, string])[] {
+  const flat = asList(reply).map(String)
+  return flat.flatMap((name, at) => (at % 2 === 0 ? [[name, flat[at + 1] ?? ''] as const] : []))
 }
 
 function asList(reply: RedisReply | undefined): readonly RedisReply[] {

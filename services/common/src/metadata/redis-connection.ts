@@ -130,6 +130,27 @@ export class RedisConnection {
   }
 
   /**
+   * Runs a script and then other commands, in one round trip; others may get in between.
+   * @throws AppError metadata_unavailable with the first failure; the script may have been executed
+   */
+  async runThen(
+    script: RedisScript,
+    keys: readonly string[],
+    args: readonly RedisArgument[],
+    commands: readonly RedisCommand[],
+  ): Promise<readonly RedisReply[]> {
+    const rest = [keys.length, ...keys, ...args] as const
+    return this.#send(1 + commands.length, async () => {
+      try {
+        return await this.#batch([['EVALSHA', script.sha1, ...rest], ...commands])
+      } catch (error) {
+        if (redisTrouble(error) !== 'no_script') throw error
+        return this.#batch([['EVAL', script.lua, ...rest], ...commands])
+      }
+    })
+  }
+
+  /**
    * Runs a script many times in one round trip, in the order of `runs`.
    * @throws AppError metadata_unavailable with the first failure; others may have been executed
    */
@@ -152,13 +173,7 @@ export class RedisConnection {
    */
   async commandAll(commands: readonly RedisCommand[]): Promise<readonly RedisReply[]> {
     if (commands.length === 0) return []
-    return this.#send(commands.length, async () => {
-      const batch = this.#client.pipeline()
-      for (const [name, ...args] of commands) batch.call(name, ...toWords(args))
-      const results = (await batch.exec()) ?? []
-      for (const [error] of results) if (error !== null) throw error
-      return results.map(([, reply]) => reply as RedisReply)
-    })
+    return this.#send(commands.length, () => this.#batch(commands))
   }
 
   /** Ends the connection; commands under way are answered soon or fail. */
@@ -167,6 +182,14 @@ export class RedisConnection {
     this.#isClosed = true
     clearTimeout(this.#reviving)
     this.#client.disconnect()
+  }
+
+  async #batch(commands: readonly RedisCommand[]): Promise<readonly RedisReply[]> {
+    const batch = this.#client.pipeline()
+    for (const [name, ...args] of commands) batch.call(name, ...toWords(args))
+    const results = (await batch.exec()) ?? []
+    for (const [error] of results) if (error !== null) throw error
+    return results.map(([, reply]) => reply as RedisReply)
   }
 
   #call(name: string, args: readonly RedisArgument[]): Promise<RedisReply> {

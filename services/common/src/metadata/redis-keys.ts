@@ -2,7 +2,8 @@
  * Every key in Redis, built here and nowhere else, each with its parser beside it (docs/format/redis.md).
  *
  *   {<prefix>}:cluster        hash     incarnation, age, revision
- *   {<prefix>}:members        hash     member id -> who it is and until when it lives
+ *   {<prefix>}:lives          hash     member id -> until when it lives
+ *   {<prefix>}:members        hash     member id -> what it says of itself
  *   {<prefix>}:leases         hash     partition -> epoch, owner, request id
  *   {<prefix>}:routing        hash     version and text of the routing table
  *   {<prefix>}:maker          string   the router that makes it; expires
@@ -29,6 +30,7 @@ const KEY = /^\{([A-Za-z0-9_-]{1,64})\}:(.+)$/
 
 export const RedisKeyKind = {
   cluster: 'cluster',
+  lives: 'lives',
   members: 'members',
   leases: 'leases',
   routing: 'routing',

@@ -54,7 +54,7 @@ class Twins {
   constructor(connection: RedisConnection, prefix: string, seed: number) {
     this.#connection = connection
     this.#keys = Object.values(RedisKeyKind)
-      .filter((kind) => ['cluster', 'members', 'leases'].includes(kind))
+      .filter((kind) => ['cluster', 'lives', 'members', 'leases'].includes(kind))
       .map((kind) => redisKey(prefix, kind))
     this.random = new SeededRandom(seed)
   }
@@ -109,7 +109,7 @@ class Twins {
       args: [ttlMs, MEMBERS_MAX, JSON.stringify(member)],
       inMemory: (state, nowMs) => {
         const { incarnation, revision, view } = state.beat(stamp, member, ttlMs, nowMs)
-        const living = view.members.map((one) => JSON.stringify(one)).sort()
+        const living = view.members.map((one) => one.id).sort()
         return [incarnation, String(revision), String(view.incarnationAgeMs), living]
       },
     }
@@ -185,8 +185,13 @@ class Twins {
       Object.fromEntries(
         members.map(([id, stored]) => {
           const { deadlineMs, timeToLiveMs, isExtended, sender, sequence, member } = stored
-          const words = [deadlineMs, timeToLiveMs, isExtended ? 1 : 0, sender, sequence]
-          return [id, `${words.join(' ')} ${member === undefined ? '' : JSON.stringify(member)}`]
+          const flags = [isExtended ? 1 : 0, member === undefined ? 1 : 0]
+          return [id, [deadlineMs, timeToLiveMs, ...flags, sender, sequence].join(' ')]
+        }),
+      ),
+      Object.fromEntries(
+        members.flatMap(([id, { member }]) => {
+          return member === undefined ? [] : [[id, JSON.stringify(member)]]
         }),
       ),
       Object.fromEntries(

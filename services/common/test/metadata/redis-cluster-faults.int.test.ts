@@ -376,7 +376,7 @@ describe('cluster metadata that Redis refuses', () => {
     const server = await startServer()
     const metadata = await connectMetadata(server, { timeoutMs: 5000 })
     for (let count = 0; count < 1000; count++) {
-      await server.admin.hset('{faults}:members', `m${count}`, `99999999999 5000 0 x 1 {}`)
+      await server.admin.hset('{faults}:lives', `m${count}`, '99999999999 5000 0 0 x 1')
     }
     await assert.rejects(metadata.beat(memberNamed('a'), 60_000), failsWith('full'))
   })
@@ -385,13 +385,9 @@ describe('cluster metadata that Redis refuses', () => {
     const server = await startServer()
     const metadata = await connectMetadata(server)
     await metadata.beat(memberNamed('a'), 60_000)
-    await server.admin.hset(
-      '{faults}:members',
-      'x',
-      'nonsense',
-      'y',
-      '99999999999 5000 0 x 1 {"id":1}',
-    )
+    const life = '99999999999 5000 0 0 x 1'
+    await server.admin.hset('{faults}:lives', 'x', 'nonsense', 'y', life, 'z', life)
+    await server.admin.hset('{faults}:members', 'y', '{"id":1}', 'w', 'nonsense')
     await server.admin.hset('{faults}:leases', 'x', '1 a r', '0', 'nonsense', '1', '7 nobody r')
     const view = await metadata.beat(memberNamed('a'), 60_000)
     assert.deepEqual(view.members, [memberNamed('a')])
