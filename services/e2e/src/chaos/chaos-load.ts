@@ -14,7 +14,7 @@ export interface LoadShape {
   readonly itemsMax: number
 }
 
-const TENANTS = ['default', 'acme', 'globex']
+export const TENANTS = ['default', 'acme', 'globex']
 const LANES = 4
 const TIMEOUT_MS = 5000
 const REJECTED_SHARE = 0.1

@@ -10,6 +10,7 @@ import { machineFaults } from './machine-faults.ts'
 import { networkFaults } from './network-faults.ts'
 import { processFaults } from './process-faults.ts'
 import { redisFaults } from './redis-faults.ts'
+import { routingFaults } from './routing-faults.ts'
 import { storeFaults } from './store-faults.ts'
 
 export interface Obstacle {
@@ -33,6 +34,7 @@ export class FaultDeck {
       ...networkFaults(),
       ...storeFaults(),
       ...redisFaults(),
+      ...routingFaults(),
       ...brokerFaults(),
       ...machineFaults(),
     ].filter(({ name }) => names.length === 0 || names.some((part) => name.includes(part)))

@@ -3,13 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import { checkIndexDrift, type IndexDrift } from '@tributary/common/catalogue/index-drift'
 import { RedisFileIndex } from '@tributary/common/catalogue/redis-file-index'
-import { redisSettings } from '@tributary/common/config/redis-settings'
-import { parseSettings } from '@tributary/common/config/setting-table'
-import { createLogger } from '@tributary/common/logger'
-import { redisAddress } from '@tributary/common/metadata/redis-address'
-import { RedisConnection } from '@tributary/common/metadata/redis-connection'
 import type { ObjectStore } from '@tributary/common/object-store/object-store'
 import { storeIdentity } from '@tributary/common/object-store/store-identity'
+
+import { connectToRedis } from '../cluster/redis-client.ts'
 
 const WAIT_MS = 60_000
 const POLL_MS = 500
@@ -19,15 +16,9 @@ export async function findIndexDrift(
   store: ObjectStore,
   redisUrl: string,
 ): Promise<string | undefined> {
-  const { config } = parseSettings(redisSettings, { args: [`--redis-url=${redisUrl}`] })
-  const connection = new RedisConnection({
-    address: redisAddress(config),
-    name: 'judge',
-    timeoutMs: 5000,
-    logger: createLogger({ name: 'judge', level: 'silent' }),
-  })
+  const { connection, prefix } = connectToRedis(redisUrl)
   const storeId = await storeIdentity(store)
-  const index = new RedisFileIndex({ connection, prefix: config.redisPrefix, storeId })
+  const index = new RedisFileIndex({ connection, prefix, storeId })
   let last: IndexDrift | string = 'never read'
   try {
     for (const until = performance.now() + WAIT_MS; performance.now() < until;) {

@@ -1,0 +1,63 @@
+/** The routing table changes under requests that are tried again: every tenant moves to other partitions. */
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { RedisRoutingStore } from '@tributary/common/metadata/redis-routing-store'
+import { entryKey, serializeRoutingTable } from '@tributary/common/routing/routing-table'
+import type { RoutingEntry } from '@tributary/common/routing/routing-table'
+import { SIGNAL_NAMES, Signal } from '@tributary/common/signal'
+import type { SeededRandom } from '@tributary/common/testing/seeded-random'
+
+import { connectToRedis } from '../cluster/redis-client.ts'
+import { TENANTS } from './chaos-load.ts'
+import type { Fault } from './fault.ts'
+
+const CHANGES = 4
+const PAUSE_MS_MAX = 1500
+
+export function routingFaults(): Fault[] {
+  return [
+    {
+      id: 'table',
+      name: 'routing table: replaced again and again',
+      group: 'redis',
+      obstacle: ({ cluster }) =>
+        cluster.parts.redis === undefined ? 'no routing table here' : undefined,
+      run: async ({ cluster }, random) => {
+        const { redis, partitions } = cluster.parts
+        const { connection, prefix } = connectToRedis(redis!.master.url)
+        const store = new RedisRoutingStore({ connection, prefix })
+        let written = 0
+        try {
+          for (let change = 0; change < CHANGES; change++) {
+            const version = ((await store.readTable(-1))?.version ?? 0) + 1
+            const text = tableText(version, partitions, random)
+            if (await store.writeTable({ version, text })) written++
+            await sleep(random.below(PAUSE_MS_MAX))
+          }
+        } finally {
+          connection.close()
+        }
+        return written === 0 ? '' : `${String(written)} tables`
+      },
+    },
+  ]
+}
+
+function tableText(version: number, partitions: number, random: SeededRandom): string {
+  const entries = new Map<string, RoutingEntry>()
+  const all = Array.from({ length: partitions }, (_, partition) => partition)
+  for (const tenant of TENANTS) {
+    for (const signal of SIGNAL_NAMES) {
+      const size = 1 + random.below(partitions)
+      const shard = random.shuffled(all).slice(0, size)
+      shard.sort((left, right) => left - right)
+      entries.set(entryKey(tenant, Signal[signal]), {
+        ...{ tenant, signal, partitions: shard, hot: new Map<string, number>() },
+      })
+    }
+  }
+  const none = new Set<number>()
+  return serializeRoutingTable({
+    ...{ version, madeBy: 'harness', partitions, saturated: none, halted: none, entries },
+  })
+}
