@@ -16,7 +16,7 @@ export async function findIndexDrift(
   store: ObjectStore,
   redisUrl: string,
 ): Promise<string | undefined> {
-  const { connection, prefix } = connectToRedis(redisUrl)
+  const { connection, prefix } = await connectToRedis(redisUrl)
   const storeId = await storeIdentity(store)
   const index = new RedisFileIndex({ connection, prefix, storeId })
   let last: IndexDrift | string = 'never read'

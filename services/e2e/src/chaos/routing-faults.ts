@@ -24,7 +24,7 @@ export function routingFaults(): Fault[] {
         cluster.parts.redis === undefined ? 'no routing table here' : undefined,
       run: async ({ cluster }, random) => {
         const { redis, partitions } = cluster.parts
-        const { connection, prefix } = connectToRedis(redis!.master.url)
+        const { connection, prefix } = await connectToRedis(redis!.master.url)
         const store = new RedisRoutingStore({ connection, prefix })
         let written = 0
         try {
