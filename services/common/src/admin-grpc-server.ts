@@ -8,6 +8,7 @@ import { join } from 'node:path'
 
 import { experimental, Server, ServerCredentials } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
+import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js'
 import type { PackageDefinition } from '@grpc/proto-loader'
 import { ReflectionService } from '@grpc/reflection'
 import { HealthImplementation, protoPath } from 'grpc-health-check'
@@ -25,6 +26,16 @@ export interface AdminGrpcServerOptions {
   readonly isReady: () => boolean
   /** Folder that holds opentelemetry/proto/...: its services are reflected; undefined: health alone. */
   readonly protoFolder?: string
+  /** What the role serves beside health and reflection. */
+  readonly services?: readonly GrpcService[]
+}
+
+/** A service and what answers it. */
+export interface GrpcService {
+  readonly definition: ServiceDefinition
+  readonly implementation: UntypedServiceImplementation
+  /** The file that declares it, below `protoFolder`: for reflection. */
+  readonly proto: string
 }
 
 export interface AdminGrpcServer {
@@ -60,7 +71,12 @@ export function createAdminGrpcServer(options: AdminGrpcServerOptions): AdminGrp
   const server = new Server(SERVER_OPTIONS)
   const health = new HealthImplementation()
   health.addToServer(server)
-  new ReflectionService(reflectedPackages(options.protoFolder)).addToServer(server)
+  const { protoFolder, services = [] } = options
+  for (const { definition, implementation } of services) {
+    server.addService(definition, implementation)
+  }
+  const protos = services.map(({ proto }) => proto)
+  new ReflectionService(reflectedPackages(protoFolder, protos)).addToServer(server)
   let port = options.port
   let timer: NodeJS.Timeout | undefined
   let wasReady: boolean | undefined
@@ -149,10 +165,16 @@ function bind(server: Server, options: AdminGrpcServerOptions): Promise<number> 
   })
 }
 
-function reflectedPackages(protoFolder: string | undefined): PackageDefinition {
+function reflectedPackages(
+  protoFolder: string | undefined,
+  protos: readonly string[],
+): PackageDefinition {
   const health = loadSync(protoPath)
   if (protoFolder === undefined || !existsSync(join(protoFolder, COLLECTOR_PROTOS[0]!))) {
     return health
   }
-  return { ...health, ...loadSync(COLLECTOR_PROTOS, { includeDirs: [protoFolder] }) }
+  return {
+    ...health,
+    ...loadSync([...COLLECTOR_PROTOS, ...protos], { includeDirs: [protoFolder] }),
+  }
 }

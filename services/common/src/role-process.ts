@@ -5,7 +5,11 @@
  */
 import { fileURLToPath } from 'node:url'
 
-import { createAdminGrpcServer, type AdminGrpcServer } from './admin-grpc-server.ts'
+import {
+  createAdminGrpcServer,
+  type AdminGrpcServer,
+  type GrpcService,
+} from './admin-grpc-server.ts'
 import { createAdminServer, type AdminServer } from './admin-server.ts'
 import { systemClock } from './clock.ts'
 import type { TlsConfig } from './config/tls-settings.ts'
@@ -36,6 +40,8 @@ export interface RoleProcessOptions {
   readonly notReadyReason?: (() => string | undefined) | undefined
   /** Commits what was acknowledged; undefined for a role that has nothing to commit. */
   readonly flush?: (() => Promise<string>) | undefined
+  /** gRPC services of the role, on the admin port. */
+  readonly services?: readonly GrpcService[]
 }
 
 export class RoleProcess {
@@ -139,6 +145,7 @@ export class RoleProcess {
       ...shared,
       port: adminGrpcPort,
       protoFolder: fileURLToPath(new URL('../../../proto', import.meta.url)),
+      services: this.#options.services ?? [],
     })
     await this.#adminGrpc.start()
   }

@@ -8,6 +8,7 @@ import { IndexKeeper } from '@tributary/common/catalogue/index-keeper'
 import type { FileIndex } from '@tributary/common/catalogue/file-index'
 import type { Clock } from '@tributary/common/clock'
 import type { Freshness } from '@tributary/common/commit/freshness'
+import { AppError } from '@tributary/common/errors'
 import type { FileSystem } from '@tributary/common/file-system'
 import type { PartitionLog } from '@tributary/common/log/partition-log'
 import type { Logger } from '@tributary/common/logger'
@@ -28,7 +29,9 @@ import { SlabPool } from './memtable/slab-pool.ts'
 import { exposeIngester, type IngesterMetrics } from './metrics.ts'
 import { Ownership } from './ownership/ownership.ts'
 import { PartitionSlot, type OwnerEvents } from './ownership/partition-slot.ts'
+import type { UnflushedSnapshot } from './partition.ts'
 import { PartitionOwner, type GapPolicy } from './partition-owner.ts'
+import type { UnflushedReaderOptions } from './serve/unflushed-reader.ts'
 import type { PartitionSettings, SharedParts } from './shared-parts.ts'
 
 /** The outside world of an ingester. */
@@ -130,6 +133,11 @@ export class Ingester {
     return ingester
   }
 
+  /** What it reads. */
+  get log(): Pick<PartitionLog, 'logId' | 'topic'> {
+    return this.#parts.log
+  }
+
   get slots(): readonly PartitionSlot[] {
     return this.#ownership.slots
   }
@@ -143,21 +151,45 @@ export class Ingester {
     return this.#ownership.isDraining
   }
 
-  /** Whether it takes part: it was heard by the store of leases once, the log is readable. */
+  /** Why it is not ready, for people; undefined where nothing is known to be wrong. */
+  get notReadyReason(): string | undefined {
+    if (this.isDraining) return 'draining'
+    if (this.#ownership.answeredMs === undefined) return 'the store of leases has not answered yet'
+    if (this.#feed?.isFit !== true) return 'the log can not be read'
+    const halted = this.partitions().find(({ haltReason }) => haltReason !== undefined)
+    if (halted !== undefined) {
+      return `partition ${String(halted.partition)} is halted: ${halted.haltReason ?? ''}`
+    }
+    return this.#owners().some(({ holds }) => holds.has('wal'))
+      ? 'the disk takes no records'
+      : undefined
+  }
+
+  /** Whether it takes part and nothing stands still. */
   get isReady(): boolean {
-    return (
-      this.#ownership.answeredMs !== undefined &&
-      this.#feed?.isFit === true &&
-      !this.isDraining &&
-      this.slots.every(({ haltReason, owner }) => {
-        return haltReason === undefined && owner?.holds.has('wal') !== true
-      })
-    )
+    return this.notReadyReason === undefined
   }
 
   /** Commits everything that was fetched before the call. @throws AppError not_ready, store_unavailable */
   async flush(): Promise<void> {
     await Promise.all(this.#owners().map((owner) => owner.flush()))
+  }
+
+  /**
+   * The rows of a partition that are not committed, held until the snapshot is released.
+   * @throws AppError object_missing where the partition is owned elsewhere
+   */
+  snapshot(partition: number): { readonly id: PartitionId; readonly snapshot: UnflushedSnapshot } {
+    const owner = this.slots[partition]?.owner
+    if (owner !== undefined) return { id: owner.id, snapshot: owner.snapshot() }
+    const details = { partition }
+    throw new AppError('object_missing', 'the partition is not owned here', { details })
+  }
+
+  /** What makes files of a snapshot. */
+  get unflushedReading(): UnflushedReaderOptions {
+    const { encoder, fs } = this.#parts
+    return { encoder, fs, settings: this.#settings.flush }
   }
 
   /** Gives every partition away and takes none from now on. */

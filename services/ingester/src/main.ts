@@ -29,6 +29,7 @@ import { SchemaCache } from './flush/schema-cache.ts'
 import { emptySpool } from './flush/spool-folder.ts'
 import { Ingester, type IngesterParts } from './ingester.ts'
 import { IngesterMetrics } from './metrics.ts'
+import { ingesterService } from './serve/ingester-service.ts'
 import { flushSettingsOf } from './shared-parts.ts'
 
 /** Between two tries to reach the store at the start. */
@@ -60,7 +61,14 @@ class IngesterRole {
       config,
       logLevel: config.logLevel,
       isReady: () => this.#ingester?.isReady === true,
+      notReadyReason: () => this.#ingester?.notReadyReason,
       flush: () => this.#flush(),
+      services: [
+        ingesterService({
+          ingester: () => this.#ingester,
+          logger: () => this.#process.logger,
+        }),
+      ],
     })
   }
 

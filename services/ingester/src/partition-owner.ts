@@ -21,7 +21,7 @@ import type { QuarantineBudget } from './fetch/quarantine-budget.ts'
 import { PartitionProgress } from './fetch/partition-progress.ts'
 import { checkRecord } from './fetch/record-check.ts'
 import { RecordIntake } from './fetch/record-intake.ts'
-import { Partition, type FlushedRange } from './partition.ts'
+import { Partition, type FlushedRange, type UnflushedSnapshot } from './partition.ts'
 import type { SharedParts } from './shared-parts.ts'
 import { WalCache, type CachedRecord, type WalCacheOptions } from './wal/wal-cache.ts'
 
@@ -193,6 +193,11 @@ export class PartitionOwner implements FeedTarget, GatedOwner {
   /** Why nothing is fetched until a person acts; undefined while all is well. */
   get haltReason(): string | undefined {
     return this.#haltReason
+  }
+
+  /** What is not committed, held until it is released. */
+  snapshot(): UnflushedSnapshot {
+    return this.#partition.snapshot()
   }
 
   /** Records from the reader; copies what it keeps. */

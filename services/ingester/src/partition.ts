@@ -33,6 +33,16 @@ export interface FlushedRange {
   readonly lastAppendUnixMs: number | undefined
 }
 
+/** Rows that are not committed, as they were at one moment. */
+export interface UnflushedSnapshot {
+  /** Where a commit ends, or 0. */
+  readonly start: bigint
+  readonly end: bigint
+  readonly entries: readonly MemtableEntry[]
+  /** Once. */
+  readonly release: () => void
+}
+
 export interface PartitionOptions {
   readonly id: PartitionId
   /** Names this owner in commits. */
@@ -135,6 +145,22 @@ export class Partition {
   /** Why nothing more is committed; undefined while all is well. */
   get failure(): AppError | undefined {
     return this.#failure
+  }
+
+  /** All batches that are not committed, held until they are released: for a reader. */
+  snapshot(): UnflushedSnapshot {
+    const { slabs } = this.#options.shared
+    // repeats may be decided anew while the reader works on those of now
+    const entries = [...this.#memtable.unflushed(this.start)].map((entry) => ({ ...entry }))
+    for (const { space } of entries) slabs.hold(space)
+    return {
+      start: this.start,
+      end: this.end,
+      entries,
+      release: () => {
+        for (const { space } of entries) slabs.release(space)
+      },
+    }
   }
 
   /** Unflushed batches from an offset on, in order; valid until the next await of the caller. */

@@ -18,10 +18,10 @@ import {
 import { AppError, toAppError } from '@tributary/common/errors'
 import { failpoint } from '@tributary/common/failpoint'
 import type { FrozenMemtable, MemtableEntry } from '../memtable/memtable.ts'
-import { headOf, restOf, tablesOf, type FlushTable } from './frozen-range.ts'
+import { headOf, restOf, tableJob, tablesOf, type FlushTable } from './frozen-range.ts'
 import { Publisher, type FinishedFile, type PublisherOptions } from './publisher.ts'
 import type { TableEncoder } from './table-encoder.ts'
-import type { FlushSettings, TableJob, TableResult } from './table-writer.ts'
+import type { FlushSettings, TableResult } from './table-writer.ts'
 
 export interface FlusherOptions extends PublisherOptions {
   readonly writer: string
@@ -173,19 +173,7 @@ export class Flusher {
 
   #runTable(table: FlushTable, frozen: FrozenMemtable): Promise<TableResult> {
     const { partition, encoder, settings, signal } = this.#options
-    const job: TableJob = {
-      tenant: table.tenant,
-      signal: table.signal,
-      topic: partition.topic,
-      partition: partition.partition,
-      start: String(frozen.start),
-      end: String(frozen.end),
-      entries: table.entries.map(({ space, repeats }) => ({
-        bytes: space.bytes,
-        suppressed: repeats.suppressed,
-      })),
-      settings: { ...settings, hoursMax: Math.min(settings.hoursMax, table.hoursMax) },
-    }
+    const job = tableJob(partition, frozen, table, settings)
     return this.#publisher.untilDone('encode', () => encoder.run(job, signal))
   }
 

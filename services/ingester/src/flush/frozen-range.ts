@@ -1,8 +1,10 @@
 /** Parts of a frozen memtable: what one commit can hold, and what is left behind a commit. */
 import { SIDECAR_CHUNKS_MAX } from '@tributary/common/commit/chunk-sidecar'
+import type { OffsetRange, PartitionId } from '@tributary/common/paths'
 import { signalName, type SignalName } from '@tributary/common/signal'
 import assert from 'node:assert/strict'
 import type { FrozenMemtable, MemtableEntry } from '../memtable/memtable.ts'
+import type { FlushSettings, TableJob } from './table-writer.ts'
 
 /** The batches of one tenant and signal in a flush. */
 export interface FlushTable {
@@ -66,4 +68,26 @@ export function tablesOf(
       assert(signal !== undefined, 'an envelope names a known signal')
       return { ...table, signal, hoursMax }
     })
+}
+
+/** What an encoder is given for the table of a range. */
+export function tableJob(
+  { topic, partition }: PartitionId,
+  range: OffsetRange,
+  { tenant, signal, entries, hoursMax }: FlushTable,
+  settings: FlushSettings,
+): TableJob {
+  return {
+    tenant,
+    signal,
+    topic,
+    partition,
+    start: String(range.start),
+    end: String(range.end),
+    entries: entries.map(({ space, repeats }) => ({
+      bytes: space.bytes,
+      suppressed: repeats.suppressed,
+    })),
+    settings: { ...settings, hoursMax: Math.min(settings.hoursMax, hoursMax) },
+  }
 }

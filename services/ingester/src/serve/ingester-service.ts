@@ -1,0 +1,185 @@
+/** Answers the gRPC service of an ingester (proto/tributary/internal/v1/ingester.proto). */
+import { once } from 'node:events'
+import { status, type ServerWritableStream, type sendUnaryData } from '@grpc/grpc-js'
+import type { GrpcService } from '@tributary/common/admin-grpc-server'
+import { toAppError, type ErrorCode } from '@tributary/common/errors'
+import {
+  INGESTER_PROTO,
+  ingesterServiceDefinition,
+  type PartitionInfo,
+  type PartitionList,
+  type ReadUnflushedRequest,
+  type ReadUnflushedResponse,
+  type UnflushedFile,
+} from '@tributary/common/ingester-service'
+import type { Logger } from '@tributary/common/logger'
+import type { PartitionFigures } from '../cluster-metrics.ts'
+import type { Ingester } from '../ingester.ts'
+import { readUnflushed, type UnflushedFilePart } from './unflushed-reader.ts'
+
+export interface IngesterServiceOptions {
+  /** Undefined while the process starts. */
+  readonly ingester: () => Ingester | undefined
+  readonly logger: () => Logger
+}
+
+/** Reads hold memory and a worker: a second one at a time is enough for people. */
+const READS_MAX = 2
+
+const STATUS_OF: Partial<Record<ErrorCode, number>> = {
+  object_missing: status.NOT_FOUND,
+  overloaded: status.RESOURCE_EXHAUSTED,
+  cancelled: status.CANCELLED,
+}
+
+export function ingesterService(options: IngesterServiceOptions): GrpcService {
+  const { logger } = options
+  const current = (): Ingester => {
+    const ingester = options.ingester()
+    if (ingester === undefined) throw notReady()
+    return ingester
+  }
+  let reads = 0
+  return {
+    definition: ingesterServiceDefinition,
+    proto: INGESTER_PROTO,
+    implementation: {
+      listPartitions: (_call: unknown, done: sendUnaryData<object>) => {
+        answer(done, logger(), () => Promise.resolve(listOf(current())))
+      },
+      flush: (_call: unknown, done: sendUnaryData<object>) => {
+        answer(done, logger(), async () => {
+          const ingester = current()
+          const before = ingester.committedFiles
+          await ingester.flush()
+          return { files: String(ingester.committedFiles - before) }
+        })
+      },
+      drain: (_call: unknown, done: sendUnaryData<object>) => {
+        answer(done, logger(), async () => {
+          logger().info('draining as asked')
+          await current().drain()
+          return {}
+        })
+      },
+      readUnflushed: (call: UnflushedCall) => {
+        if (reads >= READS_MAX) {
+          call.emit(
+            'error',
+            failure(new Error('too many reads at a time'), status.RESOURCE_EXHAUSTED),
+          )
+          return
+        }
+        reads++
+        void stream(call, current)
+          .catch((error: unknown) => {
+            if (!call.cancelled) logger().warn({ err: error }, 'read of unflushed rows failed')
+            call.emit('error', failure(error))
+          })
+          .finally(() => {
+            reads--
+          })
+      },
+    },
+  }
+}
+
+type UnflushedCall = ServerWritableStream<ReadUnflushedRequest, ReadUnflushedResponse>
+
+async function stream(call: UnflushedCall, current: () => Ingester): Promise<void> {
+  const ending = new AbortController()
+  call.once('cancelled', () => {
+    ending.abort()
+  })
+  const ingester = current()
+  const { id, snapshot } = ingester.snapshot(call.request.partition)
+  try {
+    const [start, end] = [String(snapshot.start), String(snapshot.end)]
+    await write(call, { range: { ...id, start, end } })
+    const options = ingester.unflushedReading
+    const parts = readUnflushed(options, id, snapshot, call.request, ending.signal)
+    for await (const part of parts) {
+      if (ending.signal.aborted) return
+      await write(call, part.kind === 'data' ? { data: part.bytes } : { file: fileOf(part) })
+    }
+  } finally {
+    snapshot.release()
+  }
+  call.end()
+}
+
+function fileOf({ table, file }: UnflushedFilePart): UnflushedFile {
+  const { tenant, signal } = table
+  const { hour, rows, bytes } = file
+  return { tenant, signal, hour, rows: String(rows), bytes: String(bytes) }
+}
+
+/** Waits while the client reads slower than we write; for ever only as long as it is there. */
+async function write(call: UnflushedCall, message: ReadUnflushedResponse): Promise<void> {
+  if (call.write(message) || call.cancelled) return
+  const ended = new AbortController()
+  try {
+    await Promise.race([
+      once(call, 'drain', { signal: ended.signal }),
+      once(call, 'cancelled', { signal: ended.signal }),
+    ])
+  } finally {
+    ended.abort()
+  }
+}
+
+function answer(done: sendUnaryData<object>, logger: Logger, action: () => Promise<object>): void {
+  Promise.resolve()
+    .then(action)
+    .then(
+      (message) => {
+        done(null, message)
+      },
+      (error: unknown) => {
+        logger.warn({ err: error }, 'admin call failed')
+        done(failure(error))
+      },
+    )
+}
+
+function failure(error: unknown, code?: number): Error & { code: number; details: string } {
+  const { code: ours, message } = toAppError(error)
+  const details = error instanceof Error ? error.message : message
+  return Object.assign(new Error(details), {
+    code: code ?? STATUS_OF[ours] ?? status.UNAVAILABLE,
+    details,
+  })
+}
+
+function notReady(): Error {
+  return new Error('the ingester is starting')
+}
+
+function listOf(ingester: Ingester): PartitionList {
+  const { logId, topic } = ingester.log
+  return {
+    member: ingester.member,
+    logId,
+    topic,
+    isDraining: ingester.isDraining,
+    partitions: ingester.partitions().map(infoOf),
+  }
+}
+
+function infoOf(figures: PartitionFigures): PartitionInfo {
+  return {
+    partition: figures.partition,
+    epoch: String(figures.epoch),
+    state: figures.state,
+    haltReason: figures.haltReason ?? '',
+    start: String(figures.start),
+    next: String(figures.next),
+    lagOffsets: String(figures.lagOffsets),
+    lagSeconds: figures.lagSeconds,
+    oldestUnflushedSeconds: figures.oldestSeconds,
+    unflushedRows: String(figures.unflushedRows),
+    unflushedBytes: String(figures.unflushedBytes),
+    validThroughUnixMs: String(Math.round(figures.validThroughUnixMs)),
+    holds: [...figures.holds],
+  }
+}

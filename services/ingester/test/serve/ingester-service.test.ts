@@ -1,0 +1,146 @@
+/** The gRPC service of a whole ingester on memory parts, asked by the client that tools use. */
+import assert from 'node:assert/strict'
+import { after, before, beforeEach, describe, it } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+
+import { createAdminGrpcServer, type AdminGrpcServer } from '@tributary/common/admin-grpc-server'
+import { IngesterClient } from '@tributary/common/ingester-client'
+import { PROTO_FOLDER } from '@tributary/common/ingester-service'
+import { createLogger } from '@tributary/common/logger'
+
+import { ingesterService } from '../../src/serve/ingester-service.ts'
+import { rowsOfFile } from '../../src/testing/memory-encoder.ts'
+import { MemoryIngester, memoryLeases } from '../../src/testing/memory-ingester.ts'
+import { MemoryWorld } from '../../src/testing/memory-world.ts'
+import { storedPartition } from '../../src/testing/stored-rows.ts'
+import { testBatch, testChunk } from '../../src/testing/test-batches.ts'
+
+const logger = createLogger({ name: 'test', level: 'silent' })
+
+describe('IngesterService', () => {
+  let world: MemoryWorld
+  let one: MemoryIngester
+  let server: AdminGrpcServer
+  let client: IngesterClient
+  let rows: string[]
+
+  before(async () => {
+    const service = ingesterService({ ingester: () => one?.ingester, logger: () => logger })
+    const options = { host: '127.0.0.1', port: 0, isReady: () => true, protoFolder: PROTO_FOLDER }
+    server = createAdminGrpcServer({ ...options, services: [service] })
+    await server.start()
+    client = new IngesterClient({ address: `127.0.0.1:${server.port}` })
+  })
+  after(async () => {
+    client.close()
+    await server.close()
+  })
+  beforeEach(async () => {
+    world = new MemoryWorld({ seed: 1, partitions: 2, settings: { flushIntervalMs: 3_600_000 } })
+    rows = []
+    one = await MemoryIngester.start(world, memoryLeases(world), 'one')
+    await world.clock.advance(10_000)
+  })
+
+  function fill(count: number, tenant = 'default'): void {
+    for (let index = 0; index < count; index++) {
+      const batch = testBatch(world.random, [testChunk(world.random)], { tenant })
+      world.broker.append(0, [batch.bytes])
+      rows.push(...batch.rows)
+    }
+  }
+
+  /** Lets virtual time pass while a call is on its way over a real socket. */
+  async function meanwhile<T>(call: Promise<T>): Promise<T> {
+    let isSettled = false
+    const settle = (): void => {
+      isSettled = true
+    }
+    call.then(settle, settle)
+    while (!isSettled) {
+      await world.clock.advance(5)
+      await nextTurn()
+    }
+    return call
+  }
+
+  async function readUnflushed(tenant = ''): Promise<{ start: bigint; rows: string[] }> {
+    let start = -1n
+    const files: Buffer[][] = []
+    for await (const { range, file, data } of client.readUnflushed(
+      { partition: 0, tenant, signal: '' },
+      10_000,
+    )) {
+      if (range) start = BigInt(range.start)
+      if (file) files.push([])
+      if (data) files.at(-1)!.push(Buffer.from(data))
+    }
+    return { start, rows: files.flatMap((parts) => rowsOfFile(Buffer.concat(parts))) }
+  }
+
+  it('lists the partitions with how far they are', async () => {
+    fill(5)
+    await world.clock.advance(2000)
+    const list = await meanwhile(client.listPartitions(10_000))
+    assert.equal(list.logId, world.broker.logId)
+    assert.equal(list.isDraining, false)
+    assert.deepEqual(
+      list.partitions.map(({ partition, state, start, next, unflushedRows, lagOffsets }) => {
+        return [partition, state, start, next, Number(unflushedRows) > 0, lagOffsets]
+      }),
+      [
+        [0, 'owned', '0', '5', true, '5'],
+        [1, 'owned', '0', '0', false, '0'],
+      ],
+    )
+    assert.ok(list.member.startsWith('one-'))
+  })
+
+  it('gives the rows that are not committed, and the chain up to their start the others', async () => {
+    fill(20)
+    await world.clock.advance(500)
+    await meanwhile(client.flush(10_000))
+    fill(20)
+    await world.clock.advance(500)
+    // the reader and a flush at the same time
+    const [unflushed] = await meanwhile(Promise.all([readUnflushed(), client.flush(10_000)]))
+    fill(20)
+    const stored = await storedPartition(world.bucket, world.idOf(0))
+    const cut = stored.records.filter(({ end }) => BigInt(end) <= unflushed.start)
+    const before = cut.reduce((sum, { counts }) => sum + counts.rowsStored, 0)
+    assert.ok(unflushed.rows.length > 0 && before > 0)
+    assert.deepEqual(
+      unflushed.rows.toSorted(),
+      rows.slice(before, before + unflushed.rows.length).sort(),
+    )
+    assert.deepEqual(
+      one.disk.paths().filter((path) => path.includes('spool')),
+      [],
+    )
+  })
+
+  it('gives the rows of one tenant where asked', async () => {
+    fill(5)
+    const theirs = rows.length
+    fill(5, 'other')
+    await world.clock.advance(500)
+    const unflushed = await meanwhile(readUnflushed('other'))
+    assert.deepEqual(unflushed.rows.toSorted(), rows.slice(theirs).sort())
+  })
+
+  it('says that a partition is owned elsewhere', async () => {
+    const read = client.readUnflushed({ partition: 7, tenant: '', signal: '' }, 10_000)
+    await assert.rejects(meanwhile(read.next()), { code: 'object_missing' })
+  })
+
+  it('gives everything away when it is drained, with all of it committed', async () => {
+    fill(10)
+    await world.clock.advance(500)
+    await meanwhile(client.drain(10_000))
+    const list = await meanwhile(client.listPartitions(10_000))
+    assert.deepEqual([list.isDraining, list.partitions.length], [true, 0])
+    const stored = await storedPartition(world.bucket, world.idOf(0))
+    assert.equal(stored.rows.size, rows.length)
+    assert.equal(one.ingester?.notReadyReason, 'draining')
+  })
+})
