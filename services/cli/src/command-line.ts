@@ -29,6 +29,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'take telemetry from Kafka and write Parquet, as one of a cluster',
     load: async () => (await import('./commands/ingester.ts')).ingesterCommand,
   },
+  topic: {
+    summary: 'make the topic of Kafka between routers and ingesters',
+    load: async () => (await import('./commands/topic.ts')).topicCommand,
+  },
   query: {
     summary: 'ask the files with SQL: views logs, spans and metrics',
     load: async () => (await import('./commands/query.ts')).queryCommand,
