@@ -68,9 +68,12 @@ function orderOf(physical: PhysicalType, entries: UsedEntries): ValueOrder {
   }
 }
 
+/** The dictionary page of the chunk at hand: chunks are written one at a time. */
+const page = new PageBuffer()
+
 function dictionaryPage(physical: PhysicalType, entries: UsedEntries): DictionaryPage {
   if (physical !== 'BYTE_ARRAY') return { bytes: entries.data, entryCount: entries.count }
-  const page = new PageBuffer()
+  page.reset()
   appendByteArrays(page, entries.data, entries.offsets, 0, entries.count)
   return { bytes: page.written(), entryCount: entries.count }
 }

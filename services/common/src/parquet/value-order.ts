@@ -184,7 +184,8 @@ export class ByteArrayOrder implements ValueOrder {
   }
 
   boundBytes(position: number): Uint8Array {
-    return this.#data.slice(this.#offsets[position], this.#offsets[position + 1])
+    // not slice: that of a Buffer is a view, which would keep all values and change with them
+    return new Uint8Array(this.#data.subarray(this.#offsets[position], this.#offsets[position + 1]))
   }
 }
 

@@ -5,6 +5,7 @@
 import type { LeafColumn, ListColumn } from '@tributary/common/parquet/column-values'
 import type { Field } from '@tributary/common/parquet/schema'
 import { anyValueToJson, keyValuesToJson } from '@tributary/common/otlp/typed-json'
+import { takeInt32, takeUint32, takeZeroedBytes, takeZeroedInt32 } from './column-scratch.ts'
 import {
   findSlots,
   gatherBoolean,
@@ -59,11 +60,11 @@ type Produce = ColumnProducer['produce']
 function nullColumn(field: Field): Produce {
   return (rows) => {
     const rowCount = rows.end - rows.start
-    const presence = new Uint8Array((rowCount + 7) >>> 3)
+    const presence = takeZeroedBytes((rowCount + 7) >>> 3)
     if (field.kind === 'leaf') return { values: nullValues(field.physical), count: 0, presence }
     const fields = field.element.kind === 'leaf' ? [field.element] : field.element.fields
     return {
-      offsets: new Int32Array(rowCount + 1),
+      offsets: takeZeroedInt32(rowCount + 1),
       listPresence: presence,
       leaves: fields.map((leaf) => ({ values: nullValues(leaf.physical), count: 0 })),
     }
@@ -252,13 +253,13 @@ function timeColumn(
 ): LeafColumn {
   const { picks, slots } = findPresent(views, allPicks)
   const halves = gatherInt64(views, picks, slots)
-  const high = new Uint32Array(slots.count)
-  const low = new Uint32Array(slots.count)
+  const high = takeUint32(slots.count)
+  const low = takeUint32(slots.count)
   for (let slot = 0; slot < slots.count; slot++) {
     low[slot] = halves[2 * slot]!
     high[slot] = halves[2 * slot + 1]!
   }
-  const nanos = new Int32Array(slots.count)
+  const nanos = takeInt32(slots.count)
   splitMicros(high, low, slots.count, halves, nanos)
   return leafOf(
     slots,
@@ -270,15 +271,15 @@ function timestampProducer(part: 'micros' | 'nanos' | 'source', context: TableCo
   if (part === 'source') return (rows) => timestampSource(context, rows)
   return ({ order, start, end }) => {
     const count = end - start
-    const high = new Uint32Array(count)
-    const low = new Uint32Array(count)
+    const high = takeUint32(count)
+    const low = takeUint32(count)
     for (let index = 0; index < count; index++) {
       const row = order[start + index]!
       high[index] = context.times.high[row]!
       low[index] = context.times.low[row]!
     }
-    const halves = new Int32Array(2 * count)
-    const nanos = new Int32Array(count)
+    const halves = takeInt32(2 * count)
+    const nanos = takeInt32(count)
     splitMicros(high, low, count, halves, nanos)
     const values: LeafColumn['values'] =
       part === 'micros' ? { kind: 'int64', halves } : { kind: 'int32', values: nanos }
@@ -287,7 +288,7 @@ function timestampProducer(part: 'micros' | 'nanos' | 'source', context: TableCo
 }
 
 function timestampSource(context: TableContext, { order, start, end }: RowGroupRows): LeafColumn {
-  const ids = new Int32Array(end - start)
+  const ids = takeInt32(end - start)
   for (let index = 0; index < ids.length; index++) {
     ids[index] = context.times.source[order[start + index]!]!
   }
@@ -296,7 +297,7 @@ function timestampSource(context: TableContext, { order, start, end }: RowGroupR
 }
 
 function seriesColumn(series: SeriesIds, { order, start, end }: RowGroupRows): LeafColumn {
-  const halves = new Int32Array(2 * (end - start))
+  const halves = takeInt32(2 * (end - start))
   for (let index = start; index < end; index++) {
     const row = order[index]!
     halves[2 * (index - start)] = series.low[row]!
@@ -309,9 +310,9 @@ function seriesColumn(series: SeriesIds, { order, start, end }: RowGroupRows): L
 function durationColumn(context: TableContext, rows: RowGroupRows): LeafColumn {
   const rowCount = rows.end - rows.start
   const views = columnViews(context.source, 'end_time_unix_nano')
-  const ends = views === undefined ? new Int32Array(2 * rowCount) : denseInt64(views, rows.picks)
-  const halves = new Int32Array(2 * rowCount)
-  const presence = new Uint8Array((rowCount + 7) >>> 3)
+  const ends = views === undefined ? takeZeroedInt32(2 * rowCount) : denseInt64(views, rows.picks)
+  const halves = takeInt32(2 * rowCount)
+  const presence = takeZeroedBytes((rowCount + 7) >>> 3)
   let count = 0
   for (let index = 0; index < rowCount; index++) {
     const row = rows.order[rows.start + index]!
@@ -333,7 +334,7 @@ function durationColumn(context: TableContext, rows: RowGroupRows): LeafColumn {
 function denseInt64(views: TableColumnViews, picks: RowPicks): Int32Array {
   const slots = findSlots(views, picks)
   const compact = gatherInt64(views, picks, slots)
-  const dense = new Int32Array(2 * picks.rowCount)
+  const dense = takeZeroedInt32(2 * picks.rowCount)
   for (let pick = 0; pick < picks.rowCount; pick++) {
     const slot = slots.pickSlot[pick]!
     if (slot < 0) continue

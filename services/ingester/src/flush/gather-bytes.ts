@@ -2,6 +2,7 @@
  * Gathers variable-length values: lengths first, then offsets, then one copy per value.
  */
 import type { ColumnView } from '@tributary/common/columnar/batch-view'
+import { takeBytes, takeZeroedInt32 } from './column-scratch.ts'
 import type { RowPicks } from './row-picks.ts'
 import type { Slots } from './gather.ts'
 import type { TableColumnViews } from './source-table.ts'
@@ -17,12 +18,12 @@ const NATIVE_COPY_BYTES_MIN = 48
 
 /** The bytes of a utf8 or binary column in slot order. */
 export function gatherBytes(views: TableColumnViews, picks: RowPicks, slots: Slots): PlainBytes {
-  const offsets = new Int32Array(slots.count + 1)
+  const offsets = takeZeroedInt32(slots.count + 1)
   forEachView(views, picks, (view, start, end) => {
     measure(view, picks.pickRow, slots.pickSlot, start, end, offsets)
   })
   for (let slot = 0; slot < slots.count; slot++) offsets[slot + 1]! += offsets[slot]!
-  const data = Buffer.allocUnsafeSlow(offsets[slots.count]!)
+  const data = takeBytes(offsets[slots.count]!)
   forEachView(views, picks, (view, start, end) => {
     copyValues(view, picks.pickRow, slots.pickSlot, start, end, offsets, data)
   })
@@ -69,7 +70,7 @@ function copyValues(
   start: number,
   end: number,
   targets: Int32Array,
-  data: Buffer,
+  data: Uint8Array,
 ): void {
   const offsets = view.offsets!
   const indices = view.indices

@@ -6,6 +6,7 @@
  */
 import type { LeafColumn } from '@tributary/common/parquet/column-values'
 import type { ColumnView } from '@tributary/common/columnar/batch-view'
+import { takeBytes, takeInt32, takeZeroedBytes, takeZeroedInt32 } from './column-scratch.ts'
 import type { RowPicks } from './row-picks.ts'
 import type { TableColumnViews } from './source-table.ts'
 import type { UnitedDictionary } from './united-dictionary.ts'
@@ -25,7 +26,7 @@ export function findSlots(views: TableColumnViews, picks: RowPicks): Slots {
   if (isComplete(views, picks)) {
     return { count: picks.rowCount, pickSlot: picks.pickTarget, presence: undefined }
   }
-  const present = new Uint8Array(picks.rowCount)
+  const present = takeZeroedBytes(picks.rowCount)
   for (let batch = 0; batch < views.length; batch++) {
     const view = views[batch]
     const start = picks.batchStart[batch]!
@@ -49,11 +50,11 @@ function isComplete(views: TableColumnViews, picks: RowPicks): boolean {
 /** Slots from one flag per row of the row group. */
 function slotsOfPresent(present: Uint8Array, picks: RowPicks): Slots {
   const rowCount = picks.rowCount
-  const slotOfRow = new Int32Array(rowCount)
-  const presence = new Uint8Array((rowCount + 7) >>> 3)
+  const slotOfRow = takeInt32(rowCount)
+  const presence = takeZeroedBytes((rowCount + 7) >>> 3)
   const count = numberSlots(present, slotOfRow, presence)
   if (count === rowCount) return { count, pickSlot: picks.pickTarget, presence: undefined }
-  const pickSlot = new Int32Array(rowCount)
+  const pickSlot = takeInt32(rowCount)
   for (let pick = 0; pick < rowCount; pick++) pickSlot[pick] = slotOfRow[picks.pickTarget[pick]!]!
   return { count, pickSlot, presence }
 }
@@ -111,7 +112,7 @@ function eachBatch(
 
 /** Int32 and UInt32 columns, bits as they are. */
 export function gatherInt32(views: TableColumnViews, picks: RowPicks, slots: Slots): Int32Array {
-  const out = new Int32Array(slots.count)
+  const out = takeInt32(slots.count)
   eachBatch(views, picks, (view, start, end) => {
     copyInt32(int32Of(view), picks.pickRow, slots.pickSlot, start, end, out)
   })
@@ -119,8 +120,12 @@ export function gatherInt32(views: TableColumnViews, picks: RowPicks, slots: Slo
 }
 
 /** 64-bit columns as little-endian halves, bits as they are. */
-export function gatherInt64(views: TableColumnViews, picks: RowPicks, slots: Slots): Int32Array {
-  const out = new Int32Array(2 * slots.count)
+export function gatherInt64(
+  views: TableColumnViews,
+  picks: RowPicks,
+  slots: Slots,
+): Int32Array<ArrayBuffer> {
+  const out = takeInt32(2 * slots.count)
   eachBatch(views, picks, (view, start, end) => {
     copyInt64(int32Of(view), picks.pickRow, slots.pickSlot, start, end, out)
   })
@@ -129,7 +134,7 @@ export function gatherInt64(views: TableColumnViews, picks: RowPicks, slots: Slo
 
 /** UInt32 columns widened to 64 bits: Parquet has no unsigned type that Spark reads. */
 export function gatherWidened(views: TableColumnViews, picks: RowPicks, slots: Slots): Int32Array {
-  const out = new Int32Array(2 * slots.count)
+  const out = takeZeroedInt32(2 * slots.count)
   eachBatch(views, picks, (view, start, end) => {
     copyWidened(int32Of(view), picks.pickRow, slots.pickSlot, start, end, out)
   })
@@ -139,11 +144,11 @@ export function gatherWidened(views: TableColumnViews, picks: RowPicks, slots: S
 /** Doubles by their bits: a NaN's payload does not survive a pass through a JS number. */
 export function gatherDouble(views: TableColumnViews, picks: RowPicks, slots: Slots): Float64Array {
   const halves = gatherInt64(views, picks, slots)
-  return new Float64Array(halves.buffer, 0, slots.count)
+  return new Float64Array(halves.buffer, halves.byteOffset, slots.count)
 }
 
 export function gatherBoolean(views: TableColumnViews, picks: RowPicks, slots: Slots): Uint8Array {
-  const out = new Uint8Array(slots.count)
+  const out = takeBytes(slots.count)
   eachBatch(views, picks, (view, start, end) => {
     copyBits(view.values, picks.pickRow, slots.pickSlot, start, end, out)
   })
@@ -157,7 +162,7 @@ export function gatherIds(
   picks: RowPicks,
   slots: Slots,
 ): Int32Array {
-  const out = new Int32Array(slots.count)
+  const out = takeInt32(slots.count)
   eachBatch(views, picks, (view, start, end, batch) => {
     const remap = united.remaps[batch]!
     const { pickRow } = picks
@@ -179,12 +184,13 @@ export function gatherHex(
   picks: RowPicks,
   slots: Slots,
 ): { data: Uint8Array; offsets: Int32Array } {
-  const data = new Uint8Array(slots.count * width * 2)
-  const pairs = new Uint16Array(data.buffer)
+  const data = takeBytes(slots.count * width * 2)
+  const pairs = new Uint16Array(data.buffer, data.byteOffset, slots.count * width)
   eachBatch(views, picks, (view, start, end) => {
     copyHex(view.values, width, picks.pickRow, slots.pickSlot, start, end, pairs)
   })
-  const offsets = new Int32Array(slots.count + 1)
+  const offsets = takeInt32(slots.count + 1)
+  offsets[0] = 0
   for (let index = 1; index <= slots.count; index++) offsets[index] = index * width * 2
   return { data, offsets }
 }

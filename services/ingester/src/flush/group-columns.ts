@@ -2,6 +2,7 @@
  * Columns that a row takes from its resource or scope, written as runs over the file's order.
  */
 import type { LeafColumn } from '@tributary/common/parquet/column-values'
+import { takeInt32, takeZeroedInt32 } from './column-scratch.ts'
 import { DictionaryUnion } from './dictionary-union.ts'
 import type { GroupValues } from './group-attributes.ts'
 import type { GroupTable } from './group-table.ts'
@@ -59,12 +60,12 @@ export function hashValues({ count, hashLow, hashHigh }: GroupTable): GroupValue
 
 /** Lays the values of groups out over the runs of a row group; neighbours of one value are a run. */
 export function groupColumn(values: GroupValues, runs: GroupRuns): LeafColumn {
-  const idOfGroup = new Int32Array(runs.groupCount).fill(-1)
+  const idOfGroup = takeInt32(runs.groupCount).fill(-1)
   for (let index = 0; index < values.groups.length; index++) {
     idOfGroup[values.groups[index]!] = values.ids[index]!
   }
-  const runLengths = new Int32Array(runs.runGroups.length)
-  const runIds = new Int32Array(runs.runGroups.length)
+  const runLengths = takeZeroedInt32(runs.runGroups.length)
+  const runIds = takeInt32(runs.runGroups.length)
   let length = 0
   let count = 0
   let previous = -2

@@ -4,6 +4,7 @@
  */
 import type { LeafColumn, ListColumn } from '@tributary/common/parquet/column-values'
 import { keyValuesToJson } from '@tributary/common/otlp/typed-json'
+import { takeInt32, takeZeroedInt32 } from './column-scratch.ts'
 import { findSlots, int32Of, type Slots } from './gather.ts'
 import { forEachView, gatherBytes } from './gather-bytes.ts'
 import { MessageReader } from './message-reader.ts'
@@ -21,7 +22,7 @@ function listOf(
   elementsOfSlot: Int32Array,
   leaves: readonly LeafColumn[],
 ): ListColumn {
-  const offsets = new Int32Array(picks.rowCount + 1)
+  const offsets = takeZeroedInt32(picks.rowCount + 1)
   for (let pick = 0; pick < picks.rowCount; pick++) {
     const slot = slots.pickSlot[pick]!
     if (slot >= 0) offsets[picks.pickTarget[pick]! + 1] = elementsOfSlot[slot]!
@@ -39,7 +40,7 @@ export function numericList(
   element: 'double' | 'int64',
 ): ListColumn {
   const slots = findSlots(views, picks)
-  const elementsOfSlot = new Int32Array(slots.count)
+  const elementsOfSlot = takeInt32(slots.count)
   forEachView(views, picks, (view, start, end) => {
     for (let pick = start; pick < end; pick++) {
       const slot = slots.pickSlot[pick]!
@@ -47,12 +48,13 @@ export function numericList(
       if (slot >= 0) elementsOfSlot[slot] = view.offsets![row + 1]! - view.offsets![row]!
     }
   })
-  const startOfSlot = new Int32Array(slots.count + 1)
+  const startOfSlot = takeInt32(slots.count + 1)
+  startOfSlot[0] = 0
   for (let slot = 0; slot < slots.count; slot++) {
     startOfSlot[slot + 1] = startOfSlot[slot]! + elementsOfSlot[slot]!
   }
   const total = startOfSlot[slots.count]!
-  const halves = new Int32Array(2 * total)
+  const halves = takeInt32(2 * total)
   forEachView(views, picks, (view, start, end) => {
     const values = int32Of(view)
     for (let pick = start; pick < end; pick++) {
@@ -67,7 +69,7 @@ export function numericList(
   const values: LeafColumn['values'] =
     element === 'int64'
       ? { kind: 'int64', halves }
-      : { kind: 'double', values: new Float64Array(halves.buffer) }
+      : { kind: 'double', values: new Float64Array(halves.buffer, halves.byteOffset, total) }
   return listOf(picks, slots, elementsOfSlot, [{ values, count: total }])
 }
 
@@ -75,7 +77,7 @@ export function numericList(
 export function nestedList(views: TableColumnViews, picks: RowPicks, kind: NestedKind): ListColumn {
   const slots = findSlots(views, picks)
   const { data, offsets } = gatherBytes(views, picks, slots)
-  const elementsOfSlot = new Int32Array(slots.count)
+  const elementsOfSlot = takeInt32(slots.count)
   const sink = createSink(kind)
   for (let slot = 0; slot < slots.count; slot++) {
     const reader = new MessageReader(data, offsets[slot], offsets[slot + 1])

@@ -6,6 +6,7 @@
 import { anyValueToJson } from '@tributary/common/otlp/typed-json'
 import type { LeafColumn, ValueDictionary } from '@tributary/common/parquet/column-values'
 import type { AttributeType } from '@tributary/common/schema/column-name'
+import { takeInt32 } from './column-scratch.ts'
 import { hashBytes, hashSecond, hashText, mix } from './content-hash.ts'
 import { DictionaryUnion } from './dictionary-union.ts'
 import { leafOf } from './gather.ts'
@@ -64,11 +65,11 @@ export class SparseColumn {
   /** The column in a row group. */
   produce(picks: RowPicks): LeafColumn {
     const { ids, dictionary } = (this.#dictionary ??= this.#makeDictionary())
-    const targets = new Int32Array(ids.length)
-    const picked = new Int32Array(ids.length)
+    const targets = takeInt32(ids.length)
+    const picked = takeInt32(ids.length)
     const count = pickTargets(this.#rows, ids, picks, targets, picked)
     const slots = slotsOfTargets(targets, count, picks.rowCount)
-    const ordered = new Int32Array(count)
+    const ordered = takeInt32(count)
     for (let index = 0; index < count; index++) ordered[slots.pickSlot[index]!] = picked[index]!
     return leafOf(slots, { kind: 'dictionary', ids: ordered, dictionary })
   }

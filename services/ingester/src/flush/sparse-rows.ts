@@ -3,6 +3,7 @@
  * validity bitmaps: a table of sparse labels has hundreds of columns, and most rows lack each. What
  * follows goes over the present rows alone: they are given as picks, as if no other were picked.
  */
+import { takeInt32, takeZeroedInt32 } from './column-scratch.ts'
 import { findSlots, type Slots } from './gather.ts'
 import type { RowPicks } from './row-picks.ts'
 import type { TableColumnViews } from './source-table.ts'
@@ -21,9 +22,9 @@ export function findPresent(views: TableColumnViews, picks: RowPicks): PresentRo
   if (presentMax * ROWS_PER_VALUE_MIN > picks.rowCount) {
     return { picks, slots: findSlots(views, picks) }
   }
-  const pickRow = new Int32Array(presentMax)
-  const pickTarget = new Int32Array(presentMax)
-  const batchStart = new Int32Array(views.length + 1)
+  const pickRow = takeInt32(presentMax)
+  const pickTarget = takeInt32(presentMax)
+  const batchStart = takeZeroedInt32(views.length + 1)
   let count = 0
   for (let batch = 0; batch < views.length; batch++) {
     const view = views[batch]
@@ -94,25 +95,26 @@ function collectValid(
 
 /** Slots of the first `count` targets: how many present rows stand before each. */
 export function slotsOfTargets(targets: Int32Array, count: number, rowCount: number): Slots {
-  const words = new Int32Array((rowCount + 31) >>> 5)
+  const words = takeZeroedInt32((rowCount + 31) >>> 5)
   for (let index = 0; index < count; index++) {
     const target = targets[index]!
     words[target >>> 5]! |= 1 << (target & 31)
   }
-  const before = new Int32Array(words.length)
+  const before = takeInt32(words.length)
   let present = 0
   for (let word = 0; word < words.length; word++) {
     before[word] = present
     if (words[word] !== 0) present += bitsOf(words[word]!)
   }
-  const pickSlot = new Int32Array(count)
+  const pickSlot = takeInt32(count)
   for (let index = 0; index < count; index++) {
     const target = targets[index]!
     const word = target >>> 5
     pickSlot[index] = before[word]! + bitsOf(words[word]! & ((1 << (target & 31)) - 1))
   }
   // words are little-endian, so their bytes are the bitmap, least significant bit first
-  return { count, pickSlot, presence: new Uint8Array(words.buffer, 0, (rowCount + 7) >>> 3) }
+  const presence = new Uint8Array(words.buffer, words.byteOffset, (rowCount + 7) >>> 3)
+  return { count, pickSlot, presence }
 }
 
 /** Set bits of a 32-bit word (Hacker's Delight, 5-1). */

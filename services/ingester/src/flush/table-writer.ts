@@ -9,6 +9,7 @@ import type { SignalName } from '@tributary/common/signal'
 import { planAttributes, type TableAttribute } from './attribute-plan.ts'
 import { attributeProducers, type AttributeProducers } from './attribute-producers.ts'
 import { fixedProducer, type ColumnProducer } from './column-producers.ts'
+import { freeColumnScratch } from './column-scratch.ts'
 import { findGroupRuns } from './group-columns.ts'
 import { splitByHour, type HourRows } from './hour-split.ts'
 import { orderRows } from './row-order.ts'
@@ -215,6 +216,7 @@ class TableWriter {
     }
     writer.startRowGroup(end - start)
     this.#producers.forEach((producer, index) => {
+      freeColumnScratch()
       writer.writeColumn(index, producer.produce(rows))
     })
     writer.finishRowGroup()
