@@ -25,6 +25,12 @@ interface Point {
   hits: number
 }
 
+interface Hook {
+  readonly names: ReadonlySet<string>
+  readonly run: (name: string) => void | Promise<void>
+}
+
+let hook: Hook | undefined
 let points: Map<string, Point> | undefined = parseFailpoints(failpointSpecification())
 
 /**
@@ -32,6 +38,7 @@ let points: Map<string, Point> | undefined = parseFailpoints(failpointSpecificat
  * @throws AppError internal, for the action `throw`
  */
 export function failpoint(name: string): void | Promise<void> {
+  if (hook !== undefined && hook.names.has(name)) return hook.run(name)
   if (points === undefined) return undefined
   const action = nextAction(points, name)
   if (action === undefined) return undefined
@@ -42,6 +49,7 @@ export function failpoint(name: string): void | Promise<void> {
 
 /** The same for synchronous code: `sleep` and `hang` block the thread. */
 export function failpointSync(name: string): void {
+  if (hook !== undefined && hook.names.has(name)) void hook.run(name)
   if (points === undefined) return
   const action = nextAction(points, name)
   if (action === undefined) return
@@ -52,7 +60,15 @@ export function failpointSync(name: string): void {
 
 /** True where this failpoint may still act: lets a caller prepare a half-done state to fail in. */
 export function isFailpointArmed(name: string): boolean {
-  return points !== undefined && points.has(name)
+  return hook?.names.has(name) === true || (points !== undefined && points.has(name))
+}
+
+/**
+ * For simulations: calls back at these failpoints, and goes on when what it answers resolves; a promise
+ * that never does stops right there what came by. Undefined takes the hook away.
+ */
+export function hookFailpoints(names: readonly string[], run: Hook['run'] | undefined): void {
+  hook = run === undefined ? undefined : { names: new Set(names), run }
 }
 
 /** Replaces what the environment said; undefined switches all off. For tests within one process. */
