@@ -160,7 +160,7 @@ describe('an owner that ends', () => {
     one = await MemoryIngester.start(world, leases, 'one', disk)
     await world.clock.advance(8000)
     assert.equal(one.ingester?.slots[0]?.owner?.next, 60n)
-    await world.clock.run(one.ingester!.stop(), 60_000)
+    await world.clock.run(one.ingester.stop(), 60_000)
     const stored = await storedPartition(world.bucket, world.idOf(0))
     assert.equal(stored.rows.size, rows.length)
   })

@@ -75,8 +75,8 @@ export class CheckpointComparison {
         this.#given = undefined
       }
       try {
-        const { value, done } = await this.#commits.next()
-        if (done !== true) return value
+        const step = await this.#commits.next()
+        if (step.done !== true) return step.value
       } catch (error) {
         if (!(error instanceof AppError) || error.code !== 'commit_damaged') throw error
         const { key, message } = { key: this.#key, message: error.message }
