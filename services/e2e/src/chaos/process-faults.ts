@@ -76,7 +76,7 @@ function crashFaults(role: ProcessRole, point: CrashPoint): Fault[] {
   if (point.store === 'file') return []
   if (role === 'standalone')
     return point.isOfCluster === true ? [] : [crash(role, point, 'same disk')]
-  if (point.half !== role) return []
+  if (point.half !== role || point.isOfStandalone === true) return []
   if (role === 'router') return [crash(role, point, 'same disk')]
   return (['same disk', 'empty disk', 'another owner'] as const).map((disk) =>
     crash(role, point, disk),
@@ -104,6 +104,7 @@ function crash(role: ProcessRole, point: CrashPoint, disk: Disk): Fault {
       for (let until = endsAt(); performance.now() < until && !isDead();) {
         if (!victim.isReady && victim.ends.length === endsBefore + 1) until = endsAt()
         if (victim.isReady) victim.plan(planFor(disk))
+        if (victim.isReady && point.isAtStop === true) await victim.terminate()
         await sleep(POLL_MS)
       }
       if (isDead()) victim.plan(planFor(disk))
