@@ -33,6 +33,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'make the topic of Kafka between routers and ingesters',
     load: async () => (await import('./commands/topic.ts')).topicCommand,
   },
+  doctor: {
+    summary: 'look whether Kafka, Redis, the store, disk and clock are fit',
+    load: async () => (await import('./commands/doctor.ts')).doctorCommand,
+  },
   query: {
     summary: 'ask the files with SQL: views logs, spans and metrics',
     load: async () => (await import('./commands/query.ts')).queryCommand,

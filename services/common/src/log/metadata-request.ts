@@ -30,12 +30,17 @@ export interface MetadataAnswer extends WireAnswer {
   readonly errorCode: number
   readonly topicId: string
   readonly partitions: readonly PartitionMetadata[]
+  /** Bit n: the asker may do the operation that AclOperation.java numbers n; 0 where not asked for. */
+  readonly topicRights: number
 }
 
 /** An id of zeros: named instead. */
 const NO_ID = 'A'.repeat(22)
+/** Kafka's "not asked for". */
+const RIGHTS_UNASKED = -(2 ** 31)
 
-export function metadataRequest(topic: string): WireRequest<MetadataAnswer> {
+/** @param withRights asks also what the asker may do with the topic */
+export function metadataRequest(topic: string, withRights = false): WireRequest<MetadataAnswer> {
   return {
     apiKey: 3,
     apiName: 'Metadata',
@@ -43,8 +48,11 @@ export function metadataRequest(topic: string): WireRequest<MetadataAnswer> {
     isFlexible: true,
     encode: (writer) => {
       writer.compactArrayLength(1).uuid(NO_ID).compactString(topic).noTags()
-      // neither made by asking for it, nor with the rights of the asker
-      writer.int8(0).int8(0).noTags()
+      // never made by asking for it
+      writer
+        .int8(0)
+        .int8(withRights ? 1 : 0)
+        .noTags()
     },
     decode: readMetadata,
   }
@@ -57,7 +65,12 @@ function readMetadata(reader: WireReader): MetadataAnswer {
   reader.int32()
   const [topic] = reader.compactArray(readTopic)
   reader.tags()
-  const missing = { errorCode: UNKNOWN_TOPIC_OR_PARTITION, topicId: NO_ID, partitions: [] }
+  const missing = {
+    errorCode: UNKNOWN_TOPIC_OR_PARTITION,
+    topicId: NO_ID,
+    partitions: [],
+    topicRights: 0,
+  }
   return { throttleMs, brokers, clusterId, ...(topic ?? missing) }
 }
 
@@ -76,9 +89,10 @@ function readTopic(reader: WireReader) {
   const topicId = reader.uuid()
   reader.boolean()
   const partitions = reader.compactArray(readPartition)
-  reader.int32()
+  const rights = reader.int32()
   reader.tags()
-  return { errorCode, topicId, partitions }
+  const topicRights = rights === RIGHTS_UNASKED ? 0 : rights
+  return { errorCode, topicId, partitions, topicRights }
 }
 
 function readPartition(reader: WireReader): PartitionMetadata {

@@ -62,6 +62,11 @@ export class TopicAdmin {
     )
   }
 
+  /** Deletes a topic with all that is in it. @throws AppError log_unavailable, log_unfit */
+  async delete(topic: string): Promise<void> {
+    await this.#call(topic, (admin) => admin.deleteTopics({ topics: [topic] }))
+  }
+
   /** A client for one call: what it caches is not missed, and what breaks in it is gone with it. */
   async #call<T>(topic: string, run: (admin: Admin) => Promise<T>): Promise<T> {
     try {

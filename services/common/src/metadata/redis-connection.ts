@@ -60,6 +60,8 @@ export class RedisConnection {
   /** Infinity while the last connection never became ready. */
   #readyAtMs = Infinity
   #loggedAtMs = -Infinity
+  /** Why it is not connected, as far as known. */
+  #trouble: unknown
   /** Where MOVED sent us; once that connection ends, the way begins at the address again. */
   #moved: HostPort | undefined
   #isClosed = false
@@ -76,6 +78,7 @@ export class RedisConnection {
     this.#client.on('ready', () => {
       this.#readyAtMs = performance.now()
       this.#loggedAtMs = -Infinity
+      this.#trouble = undefined
       options.logger.debug({ redis: this.#place() }, 'connected to redis')
     })
     this.#client.on('end', () => {
@@ -87,12 +90,12 @@ export class RedisConnection {
     return this.#client.status === 'ready'
   }
 
-  /** @throws AppError metadata_unavailable where it is not connected within the time */
+  /** @throws AppError metadata_unavailable where it is not connected within the time, with the cause */
   async untilReady(timeoutMs: number): Promise<void> {
     if (this.isReady) return
     const ready = Promise.withResolvers<void>()
     const timer = setTimeout(() => {
-      ready.reject(metadataUnavailable('not_connected'))
+      ready.reject(metadataUnavailable('not_connected', this.#trouble))
     }, timeoutMs)
     this.#client.once('ready', ready.resolve)
     try {
@@ -302,6 +305,7 @@ export class RedisConnection {
   }
 
   #report(error: unknown): void {
+    this.#trouble = error
     const nowMs = performance.now()
     if (this.#isClosed || nowMs - this.#loggedAtMs < LOG_EVERY_MS) return
     this.#loggedAtMs = nowMs

@@ -12,6 +12,7 @@
  *   {<prefix>}:retired        set      generations to delete
  *   {<prefix>}:tenants        string   settings of tenants, see tenants/tenant-policy.ts
  *   {<prefix>}:keys           hash     API key id -> record, see tenants/redis-key-store.ts
+ *   {<prefix>}:doctor-<id>    hash     a probe of `tributary doctor`; gone at once
  *
  * and of each generation of the file index
  *
@@ -53,6 +54,11 @@ export function parseRedisKey(key: string): { prefix: string; kind: RedisKeyKind
   const [, prefix, rest] = KEY.exec(key) ?? []
   const kind = Object.values(RedisKeyKind).find((known) => known === rest)
   return prefix === undefined || kind === undefined ? undefined : { prefix, kind }
+}
+
+/** A key that nothing else uses. @param id hex digits */
+export function probeKey(prefix: string, id: string): string {
+  return `${redisTag(prefix)}doctor-${id}`
 }
 
 /** What a generation of the file index is called: 16 hex digits. */

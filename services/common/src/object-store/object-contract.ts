@@ -6,7 +6,8 @@ import { AppError } from '../errors.ts'
 
 /** Largest object that `get` reads whole unless told otherwise. */
 export const GET_BYTES_MAX = 64 * 1024 * 1024
-const PROBE_PREFIX = 'probe'
+/** Objects that tell whether a store is fit; gone at once. */
+export const PROBE_PREFIX = 'probe'
 
 /** The probe of every backend: the second of two create-only puts of one key must fail. */
 export async function probeCreateOnly(store: ObjectStore): Promise<void> {

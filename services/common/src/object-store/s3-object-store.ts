@@ -33,7 +33,7 @@ import type {
   ObjectStoreOptions,
   PutOptions,
 } from './object-store.ts'
-import type { FinishedFile } from './s3-upload.ts'
+import type { FinishedFile, UploadTarget } from './s3-upload.ts'
 import { AppError } from '../errors.ts'
 import { failpoint } from '../failpoint.ts'
 import { checkObjectKey, isObjectKey } from '../paths.ts'
@@ -168,6 +168,11 @@ export class S3ObjectStore implements ObjectStore {
     }
   }
 
+  /** As `putFile` uploads large files, whatever the size: for checks of the store. */
+  async putFileInParts(key: string, file: FinishedFile): Promise<void> {
+    await this.#retried(key, PASSING, () => uploadInParts(this.#target(this.#name(key)), file))
+  }
+
   async get(key: string, options: GetOptions = {}): Promise<Uint8Array> {
     const { range, bytesMax = GET_BYTES_MAX } = options
     if (range?.length === 0) return new Uint8Array(0)
@@ -271,18 +276,17 @@ export class S3ObjectStore implements ObjectStore {
 
   async #upload(name: string, file: FinishedFile): Promise<void> {
     const upload = file.bytes > SINGLE_PUT_BYTES_MAX ? uploadInParts : uploadWhole
-    await this.#retried(name, PASSING, () =>
-      upload(
-        {
-          client: this.#client,
-          bucket: this.#bucket,
-          key: name,
-          isSecure: this.#isSecure,
-          abortSignal: AbortSignal.timeout(this.#uploadTimeoutMs),
-        },
-        file,
-      ),
-    )
+    await this.#retried(name, PASSING, () => upload(this.#target(name), file))
+  }
+
+  #target(name: string): UploadTarget {
+    return {
+      client: this.#client,
+      bucket: this.#bucket,
+      key: name,
+      isSecure: this.#isSecure,
+      abortSignal: AbortSignal.timeout(this.#uploadTimeoutMs),
+    }
   }
 
   /** undefined: the object has no byte in the range. */
