@@ -58,6 +58,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     path: 'services/e2e/bench/standalone.bench.ts',
     about: 'the whole process: settled CPU, throughput, latency in an open loop',
   },
+  cluster: {
+    path: 'services/e2e/bench/cluster.bench.ts',
+    about: 'router, Kafka, ingester and S3: CPU apart, latency, growth, takeover',
+  },
   process: {
     path: 'services/e2e/bench/process.bench.ts',
     about: 'memory per unflushed record, restart with a full log, idle cost',

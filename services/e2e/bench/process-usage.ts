@@ -55,10 +55,14 @@ export function resetPeakRss(pid: number): void {
 }
 
 function treeOf(pid: number): number[] {
-  const children = readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+  return [pid, ...childrenOf(pid).flatMap(treeOf)]
+}
+
+/** Processes that this one has started and that run. */
+export function childrenOf(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
     readOr(`/proc/${pid}/task/${thread}/children`, '').split(' ').filter(Boolean).map(Number),
   )
-  return [pid, ...children.flatMap(treeOf)]
 }
 
 function usageOfOne(pid: number): ProcessUsage {

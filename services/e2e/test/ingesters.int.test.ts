@@ -31,6 +31,7 @@ import { startS3Server, type S3Server } from '@tributary/common/testing/s3-serve
 import { verifyStore } from '@tributary/common/verify/verify'
 
 import { uncommittedPartitions } from '../src/cluster/chain-ends.ts'
+import { handOverPausesMs } from '../src/cluster/partition-events.ts'
 import { StoreCopy } from '../src/oracle/store-copy.ts'
 import { TributaryProcess } from '../src/tributary-process.ts'
 
@@ -164,32 +165,6 @@ function isSharedBy(owners: ReadonlyMap<number, string>, ...names: string[]): bo
   return owners.size === PARTITIONS && counts.every((count) => count === share)
 }
 
-/** How long no owner fetched each partition between handing over and owning again, by their logs. */
-function pausesMs(): number[] {
-  const events = [...running.values()]
-    .flatMap((process) => process.log.split('\n'))
-    .flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as LogLine] : []))
-    .filter(({ partition }) => partition !== undefined)
-    .sort((left, right) => (left.time < right.time ? -1 : 1))
-  const pausedAtMs = new Map<number, number>()
-  const pauses: number[] = []
-  for (const { msg, time, partition, pauseMs } of events) {
-    if (msg === 'partition handed over') pausedAtMs.set(partition!, Date.parse(time) - pauseMs!)
-    if (msg !== 'partition owned') continue
-    const startMs = pausedAtMs.get(partition!)
-    pausedAtMs.delete(partition!)
-    if (startMs !== undefined) pauses.push(Date.parse(time) - startMs)
-  }
-  return pauses
-}
-
-interface LogLine {
-  readonly msg: string
-  readonly time: string
-  readonly partition?: number
-  readonly pauseMs?: number
-}
-
 async function countRows(): Promise<{ rows: number; distinct: number }> {
   const copy = await StoreCopy.create(store)
   const instance = await DuckDBInstance.create(':memory:')
@@ -231,7 +206,7 @@ void it('three ingesters store every row once through kill, takeover, return and
   await systemClock.sleep(1500)
   stopping.abort()
   const rows = await produced
-  const pauses = pausesMs()
+  const pauses = handOverPausesMs([...running.values()].map(({ log: text }) => text))
   t.diagnostic(`pauses of handovers: ${pauses.map(Math.round).join(', ')} ms`)
   assert.ok(pauses.length >= 4)
 

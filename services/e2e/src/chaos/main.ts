@@ -45,4 +45,5 @@ const result = await runChaos({
 for (const line of chaosTable(result)) process.stdout.write(`${line}\n`)
 if (values.json !== undefined)
   writeFileSync(values.json, `${JSON.stringify(result, undefined, 2)}\n`)
-process.exitCode = result.problems.length === 0 ? 0 : 1
+// not by exitCode: Node's own cleanup waits for ever where a socket was reset in a bad moment
+process.exit(result.problems.length === 0 ? 0 : 1)

@@ -7,12 +7,16 @@ import type { RoutingEntry } from '@tributary/common/routing/routing-table'
 import { SIGNAL_NAMES, Signal } from '@tributary/common/signal'
 import type { SeededRandom } from '@tributary/common/testing/seeded-random'
 
+import type { ClusterParts } from '../cluster/cluster-parts.ts'
 import { connectToRedis } from '../cluster/redis-client.ts'
 import { TENANTS } from './chaos-load.ts'
-import type { Fault } from './fault.ts'
+import type { Fault, Scene } from './fault.ts'
 
 const CHANGES = 4
 const PAUSE_MS_MAX = 1500
+const UNHEARD_MS = 1000
+/** Routers look for a new table once a second. */
+const TABLE_READ_MS = 1500
 
 export function routingFaults(): Fault[] {
   return [
@@ -20,27 +24,60 @@ export function routingFaults(): Fault[] {
       id: 'table',
       name: 'routing table: replaced again and again',
       group: 'redis',
-      obstacle: ({ cluster }) =>
-        cluster.parts.redis === undefined ? 'no routing table here' : undefined,
+      obstacle,
       run: async ({ cluster }, random) => {
-        const { redis, partitions } = cluster.parts
-        const { connection, prefix } = await connectToRedis(redis!.master.url)
-        const store = new RedisRoutingStore({ connection, prefix })
-        let written = 0
-        try {
-          for (let change = 0; change < CHANGES; change++) {
-            const version = ((await store.readTable(-1))?.version ?? 0) + 1
-            const text = tableText(version, partitions, random)
-            if (await store.writeTable({ version, text })) written++
-            await sleep(random.below(PAUSE_MS_MAX))
-          }
-        } finally {
-          connection.close()
-        }
+        const written = await replaceTables(cluster.parts, random, CHANGES)
         return written === 0 ? '' : `${String(written)} tables`
       },
     },
+    {
+      id: 'table',
+      name: 'routing table: replaced between first tries and retries',
+      group: 'redis',
+      // the new shard's owner has not seen the first try: D2 breaks where an answer was lost
+      isOnlyByName: true,
+      obstacle,
+      // what is answered now is stored, and nobody hears of it: all of it comes again
+      run: async ({ cluster }, random) => {
+        const lines = cluster.board.between('client', 'router')
+        for (const { proxy } of lines) await proxy.impair('down', { isSwallowed: true })
+        try {
+          await sleep(UNHEARD_MS)
+          const written = await replaceTables(cluster.parts, random, 1)
+          await sleep(TABLE_READ_MS)
+          return written === 0 ? '' : `${String(written)} tables`
+        } finally {
+          for (const { proxy } of lines) await proxy.heal()
+        }
+      },
+    },
   ]
+}
+
+function obstacle({ cluster }: Scene): string | undefined {
+  return cluster.parts.redis === undefined ? 'no routing table here' : undefined
+}
+
+/** @returns how many were taken: the maker writes tables of its own meanwhile */
+async function replaceTables(
+  { redis, partitions }: ClusterParts,
+  random: SeededRandom,
+  changes: number,
+): Promise<number> {
+  const { connection, prefix } = await connectToRedis(redis!.master.url)
+  const store = new RedisRoutingStore({ connection, prefix })
+  let written = 0
+  try {
+    for (let change = 0; change < changes; change++) {
+      const version = ((await store.readTable(-1))?.version ?? 0) + 1
+      const text = tableText(version, partitions, random)
+      if (await store.writeTable({ version, text })) written++
+      await sleep(random.below(PAUSE_MS_MAX))
+    }
+  } finally {
+    connection.close()
+  }
+  return written
 }
 
 function tableText(version: number, partitions: number, random: SeededRandom): string {

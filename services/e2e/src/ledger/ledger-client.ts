@@ -1,8 +1,8 @@
 /**
  * A load client as a collector is one: requests fall due at a rate of their own, whether or not answers
- * come; they wait in a bounded queue for one of a few lanes; what is not answered with OK is sent again,
- * the same bytes, by its lane, after a growing pause, to the next address. Some clients give up after some tries, as
- * one that is restarted does.
+ * come; they wait in a bounded queue for one of a few lanes and go to the addresses in turn, as behind a
+ * load balancer; what is not answered with OK is sent again, the same bytes, by its lane, after a growing
+ * pause, to the next address. Some clients give up after some tries, as one that is restarted does.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -15,7 +15,7 @@ import type { RequestMaker } from './request-maker.ts'
 export interface LedgerClientOptions {
   readonly ledger: Ledger
   readonly maker: RequestMaker
-  /** One per address; a failed try goes on with the next one. */
+  /** One per address: requests take them in turn, and a failed try goes on with the next one. */
   readonly senders: readonly OtlpSender[]
   /** Requests that fall due per second; undefined: as fast as the lanes are free. */
   readonly ratePerSecond?: number
@@ -46,7 +46,6 @@ export class LedgerClient {
   readonly #options: LedgerClientOptions
   readonly #random: SeededRandom
   readonly #queue: Waiting[] = []
-  #sender = 0
   #underWay = 0
   #latencyCount = 0
   /** Milliseconds from falling due to OK, in no order. */
@@ -139,16 +138,16 @@ export class LedgerClient {
   async #send(waiting: Waiting): Promise<boolean> {
     const { ledger, senders, timeoutMs, triesMax = Infinity } = this.#options
     const { request } = waiting
+    const sender = senders[(request.number + waiting.tries) % senders.length]!
     waiting.tries++
     ledger.tried(request)
-    const outcome = await senders[this.#sender]!.send(request, timeoutMs)
+    const outcome = await sender.send(request, timeoutMs)
     this.#count(outcome)
     if (outcome.kind === 'ok') {
       ledger.succeeded(request, outcome.rejected)
       this.latencies[this.#latencyCount++ % LATENCIES_MAX] = performance.now() - waiting.dueMs
       return true
     }
-    this.#sender = (this.#sender + 1) % senders.length
     if (outcome.kind === 'refused') ledger.breach(request, `answered with ${outcome.status}`)
     else if (waiting.tries < triesMax) return false
     ledger.gaveUp(request)

@@ -21,11 +21,12 @@ const HTTP_PATHS: Readonly<Record<SignalName, string>> = {
   metrics: '/v1/metrics',
 }
 
-/** Unary calls over `connections` HTTP/2 connections, in turn. */
+/** Unary calls over `connections` HTTP/2 connections, in turn, as `tenants` tenants, in turn too. */
 export function grpcTransport(
   address: string,
   signal: SignalName,
   connections: number,
+  tenants = 1,
 ): LoadTransport {
   const sessions: ClientHttp2Session[] = Array.from({ length: connections }, () => {
     const session = connect(`http://${address}`)
@@ -35,13 +36,16 @@ export function grpcTransport(
   let next = 0
   return {
     send(body) {
-      const session = sessions[next++ % connections]!
+      const session = sessions[next % connections]!
+      const tenant = tenants === 1 ? 'default' : `tenant-${String(next % tenants)}`
+      next++
       return new Promise((resolve) => {
         const stream = session.request({
           ':method': 'POST',
           ':path': GRPC_PATHS[signal],
           'content-type': 'application/grpc',
           te: 'trailers',
+          'x-tributary-tenant': tenant,
         })
         let status: string | undefined
         const take = (headers: Record<string, unknown>): void => {

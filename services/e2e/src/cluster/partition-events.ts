@@ -1,0 +1,49 @@
+/** What ingesters say in their logs about partitions: when each was owned, and how long nobody fetched it. */
+interface LogLine {
+  readonly msg: string
+  readonly time: string
+  readonly partition?: number
+  readonly pauseMs?: number
+}
+
+interface PartitionEvent {
+  readonly msg: string
+  readonly timeMs: number
+  readonly partition: number
+  readonly pauseMs: number
+}
+
+/** Of all logs together, in the order of time. */
+function partitionEvents(logs: readonly string[]): PartitionEvent[] {
+  return logs
+    .flatMap((log) => log.split('\n'))
+    .flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as LogLine] : []))
+    .flatMap(({ msg, time, partition, pauseMs = 0 }) =>
+      partition === undefined ? [] : [{ msg, timeMs: Date.parse(time), partition, pauseMs }],
+    )
+    .sort((left, right) => left.timeMs - right.timeMs)
+}
+
+/** How long no owner fetched each partition between handing over and owning again, milliseconds. */
+export function handOverPausesMs(logs: readonly string[]): number[] {
+  const pausedAtMs = new Map<number, number>()
+  const pauses: number[] = []
+  for (const { msg, timeMs, partition, pauseMs } of partitionEvents(logs)) {
+    if (msg === 'partition handed over') pausedAtMs.set(partition, timeMs - pauseMs)
+    if (msg !== 'partition owned') continue
+    const startMs = pausedAtMs.get(partition)
+    pausedAtMs.delete(partition)
+    if (startMs !== undefined) pauses.push(timeMs - startMs)
+  }
+  return pauses
+}
+
+/** When each partition was owned for the first time after `sinceUnixMs`, by these logs. */
+export function ownedSince(logs: readonly string[], sinceUnixMs: number): Map<number, number> {
+  const owned = new Map<number, number>()
+  for (const { msg, timeMs, partition } of partitionEvents(logs)) {
+    if (msg !== 'partition owned' || timeMs < sinceUnixMs || owned.has(partition)) continue
+    owned.set(partition, timeMs)
+  }
+  return owned
+}
