@@ -7,7 +7,7 @@ import { runChaos } from '../src/chaos/chaos-run.ts'
 
 const seed = Number(process.env['FUZZ_SEED'] ?? Date.now() % 1_000_000)
 const SHORT = {
-  ...{ seed, minutes: 1, holdMsMax: 1500 },
+  ...{ seed, minutes: 1, holdMsMax: 1500, atOnceMin: 1, atOnceMax: 3 },
   ...{ clients: 5, ratePerSecond: 4, itemsMax: 40 },
 }
 

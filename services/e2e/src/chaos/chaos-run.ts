@@ -28,6 +28,9 @@ export interface ChaosOptions {
   /** Rounds between two proofs. */
   readonly proofEvery: number
   readonly holdMsMax: number
+  /** Faults of a round, at the same time: mostly the least. */
+  readonly atOnceMin: number
+  readonly atOnceMax: number
   /** Only faults whose name holds one of these. */
   readonly only?: readonly string[]
   readonly clients: number
@@ -40,7 +43,6 @@ export interface ChaosOptions {
 const RECOVERY_TIMEOUT_MS = 150_000
 const DRAIN_TIMEOUT_MS = 240_000
 const USAGE_EVERY_MS = 500
-const CONCURRENT_MAX = 3
 
 /** @returns what was done and found; a violation is in the result, not thrown */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
@@ -111,7 +113,11 @@ class ChaosRun {
   async #round(scene: Scene, deck: FaultDeck, round: number): Promise<void> {
     const startMs = performance.now()
     const random = new SeededRandom(this.#options.seed * 7919 + round)
-    const faults = deck.draw(random.chance(0.6) ? 1 : 2 + random.below(CONCURRENT_MAX - 1))
+    const { atOnceMin, atOnceMax } = this.#options
+    const isFew = random.chance(0.6) || atOnceMax === atOnceMin
+    const faults = deck.draw(
+      isFew ? atOnceMin : atOnceMin + 1 + random.below(atOnceMax - atOnceMin),
+    )
     const lines = await Promise.all(
       faults.map((fault) => this.#inflict(fault, scene, random.uint32())),
     )

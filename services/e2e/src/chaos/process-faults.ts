@@ -13,7 +13,7 @@ const ROLES: readonly ProcessRole[] = ['router', 'ingester', 'standalone']
 /** Longer than a member may be silent, and then some: another has taken over. */
 const TAKEOVER_MS = 8000
 /** A crash point that is not passed so long after the start is given up. */
-const POINT_WAIT_MS = 20_000
+const POINT_WAIT_MS = 30_000
 const POLL_MS = 20
 const KILLS_WHILE_STARTING = 4
 /** A stop that takes too long, with the store away at the same time, ends by itself. */
