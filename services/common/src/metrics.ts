@@ -18,3 +18,43 @@ export function createRegistry(options: RegistryOptions = {}): Registry {
   if (options.hasProcessMetrics ?? true) collectDefaultMetrics({ register: registry })
   return registry
 }
+
+/** Label of all tenants past TENANT_LABELS_MAX; no tenant can have this name. */
+export const OTHER_TENANTS = '(others)'
+/** The first so many tenants of a process have series of their own. */
+export const TENANT_LABELS_MAX = 100
+
+export interface TenantCounterSettings {
+  readonly name: string
+  readonly help: string
+}
+
+/**
+ * A counter by tenant whose labels clients cannot grow: the first TENANT_LABELS_MAX tenants have one
+ * each, all others share one. A series never changes its meaning, so that rates stay true.
+ */
+export class TenantCounter {
+  readonly #counts = new Map<string, number>()
+
+  constructor(registry: Registry, { name, help }: TenantCounterSettings) {
+    const counts = this.#counts
+    new Counter({
+      name,
+      help,
+      labelNames: ['tenant'],
+      registers: [registry],
+      collect() {
+        this.reset()
+        for (const [tenant, count] of counts) this.inc({ tenant }, count)
+      },
+    })
+  }
+
+  add(tenant: string, value: number): void {
+    const counts = this.#counts
+    const known = counts.get(tenant)
+    if (known !== undefined) counts.set(tenant, known + value)
+    else if (counts.size < TENANT_LABELS_MAX) counts.set(tenant, value)
+    else counts.set(OTHER_TENANTS, (counts.get(OTHER_TENANTS) ?? 0) + value)
+  }
+}

@@ -16,7 +16,7 @@ import type { TlsConfig } from './config/tls-settings.ts'
 import { EventLoopMonitor } from './event-loop-monitor.ts'
 import { Lifecycle, type Component } from './lifecycle.ts'
 import { createLogger, type Logger, type LogLevel } from './logger.ts'
-import { createRegistry, type Registry } from './metrics.ts'
+import { createRegistry, Gauge, type Registry } from './metrics.ts'
 import { openServerCertificate, type ServerCertificate } from './server-certificate.ts'
 
 export interface RoleProcessConfig extends Pick<
@@ -59,6 +59,7 @@ export class RoleProcess {
     this.#options = options
     this.logger = createLogger({ name, level: logLevel })
     this.registry = createRegistry()
+    exposeReadiness(this.registry, options)
     this.#lifecycle = new Lifecycle({ logger: this.logger, stopTimeoutMs: config.stopTimeoutMs })
   }
 
@@ -149,4 +150,17 @@ export class RoleProcess {
     })
     await this.#adminGrpc.start()
   }
+}
+
+/** What probes are told, also for those who only read metrics. */
+function exposeReadiness(registry: Registry, { name, isReady }: RoleProcessOptions): void {
+  new Gauge({
+    name: 'tributary_ready',
+    help: '1 while the process can do what its role is there for',
+    labelNames: ['role'],
+    registers: [registry],
+    collect() {
+      this.set({ role: name }, isReady() ? 1 : 0)
+    },
+  })
 }

@@ -111,9 +111,11 @@ export class AppendPath {
    * @throws AppError log_full, log_unavailable from the WAL
    */
   async append(space: SlabSpace, header: EnvelopeHeader): Promise<void> {
-    const { partition } = this.#options
+    const { partition, metrics, wal } = this.#options
+    const startMs = wal.clock.monotonicMs()
     try {
       const offset = await this.#wal.append(space.bytes)
+      metrics.walWritten((wal.clock.monotonicMs() - startMs) / 1000)
       partition.insert(offset, space, header, arrivalUnixMs(header))
       this.#standstill.stored()
     } catch (error) {

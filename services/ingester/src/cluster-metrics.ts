@@ -1,4 +1,5 @@
 /** What an ingester of a cluster shows beside its rows and files: leases, lag, and what stops fetching. */
+import type { ErrorCode } from '@tributary/common/errors'
 import type { PartitionStatus } from '@tributary/common/metadata/ingester-status'
 import {
   Counter,
@@ -32,11 +33,25 @@ export type LeaseEvent = 'acquired' | 'lost' | 'handed_over' | 'reopened'
 /** More partitions than this on one process are not labelled one by one. */
 const LABELLED_MAX = 256
 
+/** Failures that no outage explains: a broken invariant or a person's mistake. They are shown from 0 on. */
+const FAULT_CODES: readonly ErrorCode[] = [
+  'chain_broken',
+  'commit_damaged',
+  'object_mismatch',
+  'schema_conflict',
+  'encode_failed',
+  'quarantine_exhausted',
+  'log_unfit',
+  'internal',
+]
+
 export class ClusterMetrics {
   readonly #leases: Counter<'event'>
   readonly #fenced: Counter
   readonly #beats: Counter<'answered'>
   readonly #fetchTrouble: Counter
+  readonly #failures: Counter<'code'>
+  readonly #forgotten: Counter
   readonly #pauseSeconds: Histogram
 
   constructor(registry: Registry, state: ClusterState) {
@@ -69,7 +84,28 @@ export class ClusterMetrics {
       buckets: DURATION_BUCKETS_SECONDS,
       registers,
     })
+    this.#failures = new Counter({
+      name: 'tributary_ingester_partition_failures_total',
+      help: 'Times that a partition could not go on, by error code; those shown at 0 must stay 0',
+      labelNames: ['code'],
+      registers,
+    })
+    for (const code of FAULT_CODES) this.#failures.inc({ code }, 0)
+    this.#forgotten = new Counter({
+      name: 'tributary_ingester_leases_forgotten_total',
+      help: 'Times that the store of leases had lost its past: emptied, set back or failed over',
+      registers,
+    })
     registerState(registry, state)
+  }
+
+  /** A partition was closed by a failure, to be opened again or not. */
+  failed(code: ErrorCode): void {
+    this.#failures.inc({ code })
+  }
+
+  leasesForgotten(): void {
+    this.#forgotten.inc()
   }
 
   lease(event: LeaseEvent): void {

@@ -245,13 +245,15 @@ export class Ingester {
 
   #makeShared(): SharedParts {
     const { store, encoder, fs, clock, logger, registry, metrics } = this.#parts
-    const { memtableBytesMax, partition, flush } = this.#settings
+    const { memtableBytesMax, walBytesMax, partition, flush } = this.#settings
     const sum = (read: (owner: PartitionOwner) => number): number =>
       this.#owners().reduce((total, owner) => total + read(owner), 0)
     exposeIngester(registry, {
       unflushedRows: () => sum(({ unflushedRows }) => unflushedRows),
       unflushedBytes: () => this.#gate.memoryBytes,
+      unflushedBytesMax: memtableBytesMax,
       logBytes: () => this.#gate.walBytes,
+      logBytesMax: walBytesMax,
       forgottenHashes: () => sum(({ forgottenHashes }) => forgottenHashes),
     })
     return {
@@ -286,6 +288,9 @@ export class Ingester {
       onBeat: (isAnswered) => {
         this.#metrics.beat(isAnswered)
       },
+      onForgotten: () => {
+        this.#metrics.leasesForgotten()
+      },
     })
   }
 
@@ -305,7 +310,11 @@ export class Ingester {
         acquired: () => metrics.lease('acquired'),
         lost: () => metrics.lease('lost'),
         fenced: () => metrics.fenced(),
-        reopened: () => metrics.lease('reopened'),
+        reopened: (code) => {
+          metrics.lease('reopened')
+          metrics.failed(code)
+        },
+        halted: (code) => metrics.failed(code),
         handedOver: (pauseMs) => metrics.handedOver(pauseMs / 1000),
       },
     })

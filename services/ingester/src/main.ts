@@ -20,6 +20,7 @@ import { advertisedHost } from '@tributary/common/metadata/member-identity'
 import { redisAddress } from '@tributary/common/metadata/redis-address'
 import { RedisClusterMetadata } from '@tributary/common/metadata/redis-cluster-metadata'
 import { RedisConnection } from '@tributary/common/metadata/redis-connection'
+import { MeteredObjectStore } from '@tributary/common/object-store/metered-object-store'
 import { openObjectStore, type ObjectStore } from '@tributary/common/object-store/object-store'
 import { storeIdentity } from '@tributary/common/object-store/store-identity'
 import { RoleProcess } from '@tributary/common/role-process'
@@ -129,11 +130,13 @@ class IngesterRole {
 
   async #openStore(): Promise<void> {
     const { objectStoreEndpoint, objectStoreRegion } = this.#config
-    this.#store = await openObjectStore(objectStoreUrl(this.#config), {
+    const { registry } = this.#process
+    const store = await openObjectStore(objectStoreUrl(this.#config), {
       ...(objectStoreEndpoint === undefined ? {} : { endpoint: objectStoreEndpoint }),
       region: objectStoreRegion,
       logger: this.#process.logger,
     })
+    this.#store = new MeteredObjectStore(store, { registry, clock: systemClock })
     await this.#untilProbed(this.#store)
   }
 

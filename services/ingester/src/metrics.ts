@@ -5,6 +5,7 @@ import {
   DURATION_BUCKETS_SECONDS,
   Gauge,
   Histogram,
+  TenantCounter,
   type Registry,
 } from '@tributary/common/metrics'
 import type { FlushStage } from './flush/flush-stage.ts'
@@ -13,8 +14,10 @@ import type { FlushStage } from './flush/flush-stage.ts'
 export interface IngesterState {
   readonly unflushedRows: () => number
   readonly unflushedBytes: () => number
+  readonly unflushedBytesMax: number
   /** All segments on disk. */
   readonly logBytes: () => number
+  readonly logBytesMax: number
   /** Since the start. */
   readonly forgottenHashes: () => number
 }
@@ -27,7 +30,7 @@ const COUNTERS = {
   stored_rows: 'Rows in committed files',
   files: 'Committed files',
   file_bytes: 'Bytes of committed files',
-  commits: 'Commits',
+  commits: 'Commits made: each makes a range of the log visible',
   holes: 'Ranges of the log that were lost or quarantined: must stay 0',
   quarantined_rows: 'Rows that could not be encoded: must stay 0',
   log_gaps: 'Times that the log had deleted records before they were fetched: must stay 0',
@@ -41,6 +44,9 @@ export class IngesterMetrics {
   readonly #flushSeconds: Histogram
   readonly #stageSeconds: Histogram<'stage'>
   readonly #recoveryBytesLeft: Gauge
+  readonly #tenantRows: TenantCounter
+  readonly #tenantFiles: TenantCounter
+  readonly #tenantBytes: TenantCounter
   files = 0
 
   constructor(registry: Registry) {
@@ -59,7 +65,7 @@ export class IngesterMetrics {
     })
     this.#stageSeconds = new Histogram({
       name: 'tributary_ingester_stage_seconds',
-      help: 'Writing fetched records to the WAL, waiting for a flush worker, encoding a table, uploading a file, creating the commit',
+      help: 'Writing to the WAL, waiting for a flush worker, encoding a table, uploading a file, creating the commit',
       labelNames: ['stage'],
       buckets: DURATION_BUCKETS_SECONDS,
       registers,
@@ -69,6 +75,11 @@ export class IngesterMetrics {
       help: 'Bytes of the log still to be read before the process is ready',
       registers,
     })
+    const tenants = (name: string, help: string): TenantCounter =>
+      new TenantCounter(registry, { name: `tributary_ingester_tenant_${name}_total`, help })
+    this.#tenantRows = tenants('stored_rows', 'Rows in committed files, by tenant')
+    this.#tenantFiles = tenants('files', 'Committed files by tenant: each is one upload')
+    this.#tenantBytes = tenants('stored_bytes', 'Bytes of committed files, by tenant')
   }
 
   recovering(doneBytes: number, totalBytes: number): void {
@@ -81,7 +92,7 @@ export class IngesterMetrics {
     if (suppressedRows > 0) this.#counters.suppressed_rows.inc(suppressedRows)
   }
 
-  /** One write of fetched records to the WAL. */
+  /** One write to the WAL: of fetched records, or of a batch until it is as durable as asked for. */
   walWritten(seconds: number): void {
     this.#stageSeconds.observe({ stage: 'wal' }, seconds)
   }
@@ -103,6 +114,11 @@ export class IngesterMetrics {
   flushed(record: CommitRecord, seconds: number): void {
     const counters = this.#counters
     this.files += record.files.length
+    for (const { tenant, rows, bytes } of record.files) {
+      this.#tenantRows.add(tenant, rows)
+      this.#tenantFiles.add(tenant, 1)
+      this.#tenantBytes.add(tenant, bytes)
+    }
     counters.commits.inc()
     counters.files.inc(record.files.length)
     counters.file_bytes.inc(record.files.reduce((sum, { bytes }) => sum + bytes, 0))
@@ -137,6 +153,8 @@ export function exposeIngester(registry: Registry, state: IngesterState): void {
   }
   const bound = 'at its bound requests are told to retry'
   gauge('log_bytes', `Bytes of the write-ahead log on disk: ${bound}`, state.logBytes)
+  gauge('log_bytes_max', 'The bound of the write-ahead log', () => state.logBytesMax)
   gauge('unflushed_rows', 'Acknowledged rows that are not committed yet', state.unflushedRows)
   gauge('unflushed_bytes', 'Acknowledged bytes that are not committed yet', state.unflushedBytes)
+  gauge('unflushed_bytes_max', 'The bound of unflushed bytes', () => state.unflushedBytesMax)
 }

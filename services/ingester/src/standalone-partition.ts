@@ -119,7 +119,9 @@ async function openSharedParts(
   exposeIngester(registry, {
     unflushedRows: () => open.partition?.unflushedRows ?? 0,
     unflushedBytes: () => open.appends?.unflushedBytes ?? open.partition?.unflushedBytes ?? 0,
+    unflushedBytesMax: settings.memtableBytesMax,
     logBytes: () => open.appends?.logBytes ?? 0,
+    logBytesMax: settings.walBytesMax,
     forgottenHashes: () => open.partition?.forgottenHashes ?? 0,
   })
   registerOldest(registry, clock, open)

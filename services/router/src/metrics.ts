@@ -1,15 +1,36 @@
 /** What a router counts of the requests that it took: plain numbers, read when they are scraped. */
-import { Counter, type Registry } from '@tributary/common/metrics'
+import { DurationHistogram, type DurationTally } from '@tributary/common/duration-histogram'
+import { Counter, TenantCounter, type Registry } from '@tributary/common/metrics'
 import { signalName, type Signal } from '@tributary/common/signal'
 import type { DecodeOutcome } from '@tributary/common/otlp/decoder'
+
+interface IngestedRequest {
+  readonly signal: Signal
+  readonly tenant: string
+}
 
 export class RouterMetrics {
   readonly #items = new Map<string, number>()
   readonly #rejected = new Map<string, number>()
   readonly #repairs = new Map<string, number>()
+  readonly #decode: DurationTally
+  readonly #tenantBytes: TenantCounter
+  readonly #tenantItems: TenantCounter
   items = 0
 
   constructor(registry: Registry) {
+    this.#decode = new DurationHistogram(registry, {
+      name: 'tributary_router_decode_seconds',
+      help: 'Turning one request into rows of batches, without its transport and its waiting',
+    }).tally()
+    this.#tenantBytes = new TenantCounter(registry, {
+      name: 'tributary_router_tenant_bytes_total',
+      help: 'OTLP bytes of acknowledged requests, decompressed, by tenant',
+    })
+    this.#tenantItems = new TenantCounter(registry, {
+      name: 'tributary_router_tenant_items_total',
+      help: 'Acknowledged items by tenant',
+    })
     expose(registry, this.#items, {
       name: 'tributary_router_items_total',
       help: 'Log records, spans and data points acknowledged',
@@ -27,9 +48,17 @@ export class RouterMetrics {
     })
   }
 
-  ingested(signal: Signal, outcome: DecodeOutcome): void {
+  /** A request was decoded, in one run or in slices. */
+  decoded(tookMs: number): void {
+    this.#decode.observe(tookMs / 1000)
+  }
+
+  /** A request was acknowledged; `bytes` are those that were decoded. */
+  ingested({ signal, tenant }: IngestedRequest, bytes: number, outcome: DecodeOutcome): void {
     const name = signalName(signal) ?? 'unknown'
     this.items += outcome.rows
+    this.#tenantBytes.add(tenant, bytes)
+    this.#tenantItems.add(tenant, outcome.rows)
     add(this.#items, name, outcome.rows)
     if (outcome.rejectedItems > 0) add(this.#rejected, name, outcome.rejectedItems)
     const { duplicateKeys, invalidStrings, truncatedStrings, invalidIds } = outcome.counters

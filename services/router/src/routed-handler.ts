@@ -10,7 +10,6 @@
  * and what its client sends again meets no half of it. Only where the log failed after that, parts may
  * be stored; the ingester drops them when they come again.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { failpoint } from '@tributary/common/failpoint'
 import { LIMITS } from '@tributary/common/limits'
 import {
@@ -26,6 +25,7 @@ import { NOT_KNOWN } from '@tributary/common/routing/shard'
 import type { OpenBatch } from './batcher.ts'
 import type { ExportHandler, ExportRequest } from './export-handler.ts'
 import {
+  decodeInSlices,
   decodeOptions,
   exportOutcome,
   protobufBody,
@@ -61,7 +61,7 @@ export function createRoutedHandler(options: RoutedHandlerOptions): ExportHandle
     const paused = failpoint('ingest:decoded')
     if (paused !== undefined) await paused
     const outcome = await ingest(request, body, options)
-    options.metrics.ingested(request.signal, outcome)
+    options.metrics.ingested(request, body.length, outcome)
     const held = failpoint('ingest:durable')
     if (held !== undefined) await held
     return exportOutcome(outcome)
@@ -79,6 +79,7 @@ async function ingest(
     return ingestLarge(request, body, route, options)
   }
   let added: Added
+  const startMs = options.clock.monotonicMs()
   try {
     added =
       route.only === NOT_KNOWN
@@ -89,6 +90,7 @@ async function ingest(
     if (error instanceof SlowRequest) return ingestLarge(request, body, route, options)
     throw error
   }
+  options.metrics.decoded(options.clock.monotonicMs() - startMs)
   await stored(added, body.length, route, options)
   return added.outcome
 }
@@ -202,7 +204,7 @@ async function decodeLarge(
   batchBytesMax: number,
   options: RoutedHandlerOptions,
 ): Promise<LargeRequestDecoder> {
-  const { clock, lanes } = options
+  const { clock, lanes, metrics } = options
   const decoder = new LargeRequestDecoder(request.signal, body, {
     ...decodeOptions(request, options),
     newBatch: () => lanes.builders.take(request.signal),
@@ -211,7 +213,7 @@ async function decodeLarge(
     route: route.only === NOT_KNOWN ? route.begin() : undefined,
   })
   try {
-    while (!decoder.step(clock.monotonicMs() + LIMITS.decodeSliceMs)) await nextTurn()
+    metrics.decoded(await decodeInSlices(decoder, clock))
     return decoder
   } catch (error) {
     releaseAll(decoder, lanes)

@@ -13,6 +13,7 @@ import {
 import { openDataDirectory, type DataDirectory } from '@tributary/common/data-directory'
 import { AppError } from '@tributary/common/errors'
 import { LIMITS } from '@tributary/common/limits'
+import { MeteredObjectStore } from '@tributary/common/object-store/metered-object-store'
 import { openObjectStore, type ObjectStore } from '@tributary/common/object-store/object-store'
 import { storeIdentity } from '@tributary/common/object-store/store-identity'
 import { RoleProcess } from '@tributary/common/role-process'
@@ -143,11 +144,13 @@ class Standalone {
 
   async #openStore(): Promise<void> {
     const { objectStoreEndpoint, objectStoreRegion } = this.#config
-    this.#store = await openObjectStore(objectStoreUrl(this.#config), {
+    const { registry } = this.#process
+    const store = await openObjectStore(objectStoreUrl(this.#config), {
       ...(objectStoreEndpoint === undefined ? {} : { endpoint: objectStoreEndpoint }),
       region: objectStoreRegion,
       logger: this.#process.logger,
     })
+    this.#store = new MeteredObjectStore(store, { registry, clock: systemClock })
     await this.#store.probe()
   }
 

@@ -34,6 +34,8 @@ export interface OwnershipOptions {
   /** Bounded JSON for the others. */
   readonly status: () => string
   readonly onBeat: (isAnswered: boolean) => void
+  /** The store of leases has lost its past. */
+  readonly onForgotten: () => void
 }
 
 /** Beats while somebody else still has to give a partition to us. */
@@ -146,6 +148,7 @@ export class Ownership {
     this.#answeredMs = clock.monotonicMs()
     this.#options.onBeat(true)
     if (this.#incarnation !== undefined && view.incarnation !== this.#incarnation) {
+      this.#options.onForgotten()
       logger.error({ incarnation: view.incarnation }, 'the store of leases has lost its past')
     }
     this.#incarnation = view.incarnation

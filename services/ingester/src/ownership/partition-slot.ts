@@ -40,7 +40,9 @@ export interface SlotEvents {
   /** Another writer's commit stood where ours should. */
   readonly fenced: () => void
   /** The owner failed otherwise and is opened again. */
-  readonly reopened: () => void
+  readonly reopened: (code: ErrorCode) => void
+  /** It can not go on: a person has to act. */
+  readonly halted: (code: ErrorCode) => void
   /** Given away; nothing was fetched for so long. */
   readonly handedOver: (pauseMs: number) => void
 }
@@ -277,7 +279,7 @@ export class PartitionSlot {
         return
       }
     } else {
-      events.reopened()
+      events.reopened(code)
       this.#log('error', 'partition failed, it is opened again', error)
       await this.#pause(signal)
     }
@@ -332,6 +334,7 @@ export class PartitionSlot {
 
   #halt(reason: string, error: unknown): void {
     this.#log('error', 'partition halted: a person has to act', error)
+    this.#options.events.halted(toAppError(error).code)
     this.#haltReason = reason
     this.#state = 'halted'
   }

@@ -34,6 +34,7 @@ export class GrpcCall {
   readonly #reader: GrpcMessageReader
   #phase: Phase = 'reading'
   #bodyBytes = 0
+  readonly #sinceMs: number
   #phaseSinceMs: number
   #progressMs: number
   #route: ExportRoute | undefined
@@ -58,6 +59,7 @@ export class GrpcCall {
     this.#reader = new GrpcMessageReader(core.bodies, (prefix) => {
       this.#checkPrefix(prefix)
     })
+    this.#sinceMs = nowMs
     this.#phaseSinceMs = nowMs
     this.#progressMs = nowMs
   }
@@ -113,7 +115,7 @@ export class GrpcCall {
   /** The stream is gone: with or without an answer. */
   closed(): void {
     if (this.#phase === 'reading') {
-      this.#core.metrics.countAnswer('grpc', this.#route?.name ?? 'none', 'cancelled')
+      this.#count('cancelled')
       this.#releaseUnread()
     }
     this.#phase = 'answered'
@@ -272,8 +274,13 @@ export class GrpcCall {
     this.#phaseSinceMs = this.#core.nowMs
     clearTimeout(this.#answerTimer)
     const isOpen = !this.#stream.destroyed && !this.#stream.closed
-    this.#core.metrics.countAnswer('grpc', this.#route?.name ?? 'none', answer)
+    this.#count(answer)
     return isOpen
+  }
+
+  #count(answer: AnswerLabel): void {
+    const { metrics, nowMs } = this.#core
+    metrics.countAnswer('grpc', this.#route?.name ?? 'none', answer, nowMs - this.#sinceMs)
   }
 }
 

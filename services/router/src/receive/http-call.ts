@@ -33,6 +33,7 @@ export class HttpCall {
   readonly #awaitsContinue: boolean
   readonly #peer: PeerTenant | undefined
   #phase: Phase = 'reading'
+  readonly #sinceMs: number
   #phaseSinceMs: number
   #progressMs: number
   #route: ExportRoute | undefined
@@ -55,8 +56,9 @@ export class HttpCall {
     this.#request = request
     this.#response = response
     this.#awaitsContinue = awaitsContinue
-    this.#phaseSinceMs = core.nowMs
-    this.#progressMs = this.#phaseSinceMs
+    this.#sinceMs = core.nowMs
+    this.#phaseSinceMs = this.#sinceMs
+    this.#progressMs = this.#sinceMs
   }
 
   /** True when the answer is out and no byte of the body is awaited. */
@@ -123,7 +125,7 @@ export class HttpCall {
   /** The connection or the exchange is over. */
   closed(): void {
     if (this.#phase === 'reading') {
-      this.#core.metrics.countAnswer('http', this.#route?.name ?? 'none', 'cancelled')
+      this.#count('cancelled')
       this.#releaseUnread()
     }
     this.#phase = 'answered'
@@ -296,9 +298,14 @@ export class HttpCall {
     if (this.#phase === 'answered') return false
     this.#phase = 'answered'
     this.#phaseSinceMs = this.#core.nowMs
-    this.#core.metrics.countAnswer('http', this.#route?.name ?? 'none', answer)
+    this.#count(answer)
     if (this.#core.isDraining && this.#request.complete) this.#response.shouldKeepAlive = false
     return !this.#response.destroyed
+  }
+
+  #count(answer: AnswerLabel): void {
+    const { metrics, nowMs } = this.#core
+    metrics.countAnswer('http', this.#route?.name ?? 'none', answer, nowMs - this.#sinceMs)
   }
 }
 

@@ -2,10 +2,11 @@
  * What the receivers count. The hot path adds to plain numbers; prom-client sees them when it is
  * scraped. Label values are from closed sets, so that clients cannot grow the registry.
  */
+import { DurationHistogram, type DurationTally } from '@tributary/common/duration-histogram'
 import type { ErrorCode } from '@tributary/common/errors'
 import { Counter, Gauge } from '@tributary/common/metrics'
 import type { Registry } from '@tributary/common/metrics'
-import type { SignalName } from '@tributary/common/signal'
+import { SIGNAL_NAMES, type SignalName } from '@tributary/common/signal'
 
 import type { Admission } from '../admission.ts'
 
@@ -18,9 +19,14 @@ export class ReceiverMetrics {
   readonly #bytes = new LabelledCounts()
   readonly #closes = new LabelledCounts()
   readonly #connections: Record<Transport, number> = { grpc: 0, http: 0 }
+  readonly #seconds: Readonly<Record<Transport, Durations>>
 
   constructor(registry: Registry, admission: Admission) {
     const registers = [registry]
+    // an alarm watches these: the first bug must be a step from 0, not a series that begins
+    for (const transport of ['grpc', 'http']) {
+      for (const signal of SIGNAL_NAMES) this.#answers.add(0, transport, signal, 'internal')
+    }
     expose(this.#answers, {
       name: 'tributary_receive_requests_total',
       help: 'Export calls answered, by answer: ok, partial or the error code',
@@ -39,6 +45,12 @@ export class ReceiverMetrics {
       labelNames: ['transport', 'reason'],
       registers,
     })
+    const seconds = new DurationHistogram(registry, {
+      name: 'tributary_receive_seconds',
+      help: 'From the headers of an export call to its answer, by whether it was accepted',
+      labelNames: ['transport', 'accepted'],
+    })
+    this.#seconds = { grpc: durationsOf(seconds, 'grpc'), http: durationsOf(seconds, 'http') }
     const connections = this.#connections
     new Gauge({
       name: 'tributary_receive_connections',
@@ -53,8 +65,16 @@ export class ReceiverMetrics {
     exposeAdmission(registry, admission)
   }
 
-  countAnswer(transport: Transport, signal: SignalName | 'none', answer: AnswerLabel): void {
+  countAnswer(
+    transport: Transport,
+    signal: SignalName | 'none',
+    answer: AnswerLabel,
+    tookMs: number,
+  ): void {
     this.#answers.add(1, transport, signal, answer)
+    const { accepted, refused } = this.#seconds[transport]
+    const tally = answer === 'ok' || answer === 'partial' ? accepted : refused
+    tally.observe(tookMs / 1000)
   }
 
   countBytes(transport: Transport, wireBytes: number, bodyBytes: number): void {
@@ -71,7 +91,27 @@ export class ReceiverMetrics {
   }
 }
 
+interface Durations {
+  readonly accepted: DurationTally
+  readonly refused: DurationTally
+}
+
+function durationsOf(seconds: DurationHistogram, transport: Transport): Durations {
+  return {
+    accepted: seconds.tally({ transport, accepted: 'yes' }),
+    refused: seconds.tally({ transport, accepted: 'no' }),
+  }
+}
+
 function exposeAdmission(registry: Registry, admission: Admission): void {
+  new Gauge({
+    name: 'tributary_receive_in_flight_bytes_max',
+    help: 'The bound of bytes in flight: at it calls are told to retry',
+    registers: [registry],
+    collect() {
+      this.set(admission.inFlightBytesMax)
+    },
+  })
   new Gauge({
     name: 'tributary_receive_in_flight_bytes',
     help: 'Bytes reserved by calls in flight',

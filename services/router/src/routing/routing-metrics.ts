@@ -23,6 +23,9 @@ export function exposeRouting(registry: Registry, parts: RoutingParts): void {
   gauge(registry, 'routing_table_version', 'Version of the routing table that is gone by', () => {
     return keeper.table.version
   })
+  gauge(registry, 'routing_partitions', 'Partitions that the routing table knows', () => {
+    return keeper.table.partitions
+  })
   gauge(
     registry,
     'routing_table_age_seconds',
