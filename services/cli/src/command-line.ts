@@ -37,6 +37,14 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'look whether Kafka, Redis, the store, disk and clock are fit',
     load: async () => (await import('./commands/doctor.ts')).doctorCommand,
   },
+  partitions: {
+    summary: 'show who owns what in a cluster, and how far it is',
+    load: async () => (await import('./commands/partitions.ts')).partitionsCommand,
+  },
+  drain: {
+    summary: 'make an ingester give its partitions away',
+    load: async () => (await import('./commands/drain.ts')).drainCommand,
+  },
   query: {
     summary: 'ask the files with SQL: views logs, spans and metrics',
     load: async () => (await import('./commands/query.ts')).queryCommand,

@@ -1,6 +1,6 @@
 /** Asks an ingester over gRPC: for tools, and for readers of rows that are not committed yet. */
 import { credentials, status } from '@grpc/grpc-js'
-import type { ChannelCredentials, Client, ClientReadableStream, ServiceError } from '@grpc/grpc-js'
+import type { Client, ClientReadableStream, ServiceError } from '@grpc/grpc-js'
 
 import { AppError } from './errors.ts'
 import {
@@ -13,8 +13,8 @@ import {
 export interface IngesterClientOptions {
   /** host:port of its gRPC services, as members tell it. */
   readonly address: string
-  /** Default: plain text. */
-  readonly credentials?: ChannelCredentials
+  /** Default: plain text. Authorities are those that Node trusts. */
+  readonly hasTls?: boolean
 }
 
 type Unary = (
@@ -35,9 +35,10 @@ export class IngesterClient {
   readonly #client: Client
   readonly #address: string
 
-  constructor({ address, credentials: given }: IngesterClientOptions) {
+  constructor({ address, hasTls = false }: IngesterClientOptions) {
     this.#address = address
-    this.#client = new IngesterServiceClient(address, given ?? credentials.createInsecure(), {
+    const channel = hasTls ? credentials.createSsl() : credentials.createInsecure()
+    this.#client = new IngesterServiceClient(address, channel, {
       'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
     })
   }
