@@ -20,10 +20,13 @@ import {
 import { transcodeJson, transcodeLargeJson } from '@tributary/common/otlp/json-transcoder'
 import type { Batcher } from './batcher.ts'
 import type { ExportHandler, ExportOutcome, ExportRequest } from './export-handler.ts'
+import type { ItemClock } from './item-clock.ts'
 import type { RouterMetrics } from './metrics.ts'
 
 export interface DecodeSettings {
   readonly clock: Clock
+  /** By which items are judged; default `clock` alone. */
+  readonly itemClock?: Pick<ItemClock, 'bounds'> | undefined
 }
 
 export interface IngestHandlerOptions extends DecodeSettings {
@@ -79,9 +82,11 @@ export function protobufBody({ signal, body }: ExportRequest): Uint8Array | Prom
 
 export function decodeOptions(request: ExportRequest, options: DecodeSettings): DecodeOptions {
   const { itemAgeMaxMs, itemAheadMaxMs, retryRemoval } = request.policy
+  const arrivalUnixNano = options.clock.nowUnixNano()
   return {
     tenant: request.tenant,
-    arrivalUnixNano: options.clock.nowUnixNano(),
+    arrivalUnixNano,
+    now: options.itemClock?.bounds(arrivalUnixNano),
     maxAgeMs: itemAgeMaxMs === 0 ? undefined : itemAgeMaxMs,
     maxAheadMs: itemAheadMaxMs,
     removesRepeats: retryRemoval,

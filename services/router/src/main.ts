@@ -20,6 +20,7 @@ import { RedisRoutingStore } from '@tributary/common/metadata/redis-routing-stor
 import { RoleProcess } from '@tributary/common/role-process'
 import { emptyRoutingTable } from '@tributary/common/routing/routing-table'
 import type { ExportHandler } from './export-handler.ts'
+import { exposeItemClock, ItemClock } from './item-clock.ts'
 import { Membership } from './membership.ts'
 import { RouterMetrics } from './metrics.ts'
 import { Partitioner } from './partitioner.ts'
@@ -57,6 +58,7 @@ class Router {
   readonly #receiving: Receiving
   #log: KafkaPartitionLog | undefined
   #health: LogHealth | undefined
+  #itemClock: ItemClock | undefined
   #brokers: Brokers | undefined
   #partitioner: Partitioner | undefined
   #connections: RedisConnection[] = []
@@ -84,7 +86,8 @@ class Router {
       handler: () => this.#createHandler(),
       onServing: (ports) => {
         const { logId, topic, partitionCount } = this.#log!
-        const facts = { ports: { ...ports, admin: this.#process.adminPort } }
+        const { adminPort: admin, adminGrpcPort: adminGrpc } = this.#process
+        const facts = { ports: { ...ports, admin, adminGrpc } }
         this.#process.logger.info({ ...facts, logId, topic, partitionCount }, 'ready')
       },
     })
@@ -109,6 +112,7 @@ class Router {
       name: 'log',
       start: () => this.#openLog(),
       stop: async () => {
+        this.#itemClock?.stop()
         await this.#health?.stop()
         this.#brokers?.close()
         await this.#log?.close()
@@ -160,6 +164,9 @@ class Router {
       clock: systemClock,
     })
     this.#health.start()
+    this.#itemClock = new ItemClock({ clock: systemClock, logTime: log.time, logger })
+    this.#itemClock.start()
+    exposeItemClock(this.#process.registry, this.#itemClock)
     this.#brokers = new Brokers({
       log,
       logger,
@@ -254,6 +261,7 @@ class Router {
       lanes,
       metrics: this.#metrics,
       clock: systemClock,
+      itemClock: this.#itemClock,
     })
   }
 

@@ -14,6 +14,8 @@ import { addressText } from './broker-link.ts'
 import type { BrokerAddress, KafkaAccess } from './broker-socket.ts'
 import { parseBrokerAddress } from './broker-socket.ts'
 import { KafkaError, NO_ERROR, toLogError } from './kafka-error.ts'
+import { LogTime } from './log-time.ts'
+import { newestAppendRequest } from './newest-append-request.ts'
 import { KafkaProducer } from './kafka-producer.ts'
 import type { ProduceCounts } from './kafka-producer.ts'
 import { KafkaReader } from './kafka-reader.ts'
@@ -74,6 +76,7 @@ const BOUNDS_TIMEOUT_MS = 2000
 export class KafkaPartitionLog implements PartitionLog {
   readonly topic: string
   readonly logId: string
+  readonly time: LogTime
   readonly #options: KafkaLogOptions
   readonly #clock: Clock
   readonly #map: TopicMap
@@ -93,6 +96,7 @@ export class KafkaPartitionLog implements PartitionLog {
     this.logId = logIdOf(map)
     this.#options = options
     this.#clock = options.clock ?? systemClock
+    this.time = new LogTime(this.#clock)
     this.#map = map
     this.#admin = admin
     this.#batchBytesMax = batchBytesMax
@@ -100,6 +104,7 @@ export class KafkaPartitionLog implements PartitionLog {
       map,
       access: options.access,
       clock: this.#clock,
+      time: this.time,
       batchBytesMax: () => this.#batchBytesMax,
       onTooLarge: () => void this.#rereadBound(),
     })
@@ -121,7 +126,9 @@ export class KafkaPartitionLog implements PartitionLog {
       const facts = { topic, settings, partitions: map.partitions }
       const findings = checkTopic(facts, options.profile ?? 'production')
       refuseUnfit(topic, findings)
-      return new KafkaPartitionLog(options, map, admin, batchBoundOf(settings))
+      const log = new KafkaPartitionLog(options, map, admin, batchBoundOf(settings))
+      await log.#askNewestAppend()
+      return log
     } catch (error) {
       map.close()
       throw toLogError(error, { topic, brokers: options.brokers })
@@ -196,6 +203,20 @@ export class KafkaPartitionLog implements PartitionLog {
     this.#producer.close()
     for (const reader of [...this.#readers]) await reader.close()
     this.#map.close()
+  }
+
+  /** Without an answer, or from brokers before 3.0, the time is known with the first produce. */
+  async #askNewestAppend(): Promise<void> {
+    const answers = await Promise.allSettled(
+      [...this.#questionsByBroker()].map(([address, questions]) =>
+        this.#map.links
+          .to(address)
+          .exchange(newestAppendRequest(this.topic, questions), BOUNDS_TIMEOUT_MS),
+      ),
+    )
+    for (const answer of answers) {
+      if (answer.status === 'fulfilled') this.time.isAfter(answer.value.newestUnixMs)
+    }
   }
 
   async #boundsOf(partition: number): Promise<OffsetBounds> {

@@ -14,6 +14,7 @@ import type { Clock } from '../clock.ts'
 import { addressText } from './broker-link.ts'
 import type { BrokerAddress, KafkaAccess } from './broker-socket.ts'
 import { KafkaError, toLogError } from './kafka-error.ts'
+import type { LogTime } from './log-time.ts'
 import { ProduceSender } from './produce-sender.ts'
 import type { Outcome, Shipment } from './produce-sender.ts'
 import { BATCH_HEADER_BYTES, RECORD_FRAMING_BYTES_MAX, encodeRecordBatch } from './record-batch.ts'
@@ -40,6 +41,8 @@ export interface ProducerOptions {
   readonly map: TopicMap
   readonly access: KafkaAccess
   readonly clock: Clock
+  /** Hears the append times of what was stored. */
+  readonly time: LogTime
   /** Of a record batch, as the topic has it now. */
   readonly batchBytesMax: () => number
   /** A broker refused a batch by its size: the topic's bound may have changed. */
@@ -163,7 +166,10 @@ export class KafkaProducer {
     let pauseMs = PAUSE_MS_MIN
     for (let repeats = 0; ;) {
       const outcome = await this.#attempt(call, batch)
-      if ('offset' in outcome) return outcome.offset
+      if ('offset' in outcome) {
+        this.#options.time.heard(outcome.appendUnixMs)
+        return outcome.offset
+      }
       const { failure } = outcome
       call.failure = failure
       if (failure.verdict === 'too_large') this.#options.onTooLarge()

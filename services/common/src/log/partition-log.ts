@@ -9,6 +9,8 @@
  * decided elsewhere (leases and commit chain): no position is ever kept in the log.
  */
 
+import type { LogTime } from './log-time.ts'
+
 /** One stored record as a reader hands it over. */
 export interface LogRecord {
   readonly offset: bigint
@@ -59,6 +61,8 @@ export interface PartitionLog {
   readonly recordBytesMax: number
   /** Partitions 0 to count - 1; follows a topic that grows. */
   readonly partitionCount: number
+  /** What time it is by those who append. */
+  readonly time: LogTime
   /** The broker that leads a partition, as far as known: what a circuit breaker stands for. */
   leaderOf(partition: number): string | undefined
   /**

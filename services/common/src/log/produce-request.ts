@@ -22,6 +22,8 @@ export interface ProduceResult {
   readonly errorCode: number
   /** Of the first record; negative where none was stored. */
   readonly baseOffset: bigint
+  /** By the broker's clock, Unix milliseconds; -1 where the topic keeps the producer's times. */
+  readonly appendUnixMs: number
 }
 
 export interface ProduceAnswer extends WireAnswer {
@@ -63,8 +65,8 @@ function readTopic(reader: WireReader): [number, ProduceResult][] {
     const partition = reader.int32()
     const errorCode = reader.int16()
     const baseOffset = reader.int64()
+    const appendUnixMs = Number(reader.int64())
     reader.int64()
-    reader.int64()
-    return [partition, { errorCode, baseOffset }]
+    return [partition, { errorCode, baseOffset, appendUnixMs }]
   })
 }

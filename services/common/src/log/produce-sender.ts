@@ -23,7 +23,9 @@ const REQUEST_BYTES_MAX = 4 * 1024 * 1024
 const ANSWER_GRACE_MS = 500
 const BROKER_TIMEOUT_MS_MIN = 100
 
-export type Outcome = { readonly offset: bigint } | { readonly failure: KafkaError }
+/** Stored, at that offset and time of the broker's (-1: not told); or not, as far as known. */
+export type Outcome =
+  { readonly offset: bigint; readonly appendUnixMs: number } | { readonly failure: KafkaError }
 
 /** One batch to send. */
 export interface Shipment {
@@ -179,5 +181,5 @@ function outcomeOf(result: ProduceResult | undefined): Outcome {
   if (result === undefined) return { failure: new KafkaError('no result', 'unknown') }
   if (result.errorCode !== NO_ERROR) return { failure: kafkaErrorOf(result.errorCode) }
   if (result.baseOffset < 0n) return { failure: new KafkaError('no offset', 'unknown') }
-  return { offset: result.baseOffset }
+  return { offset: result.baseOffset, appendUnixMs: result.appendUnixMs }
 }

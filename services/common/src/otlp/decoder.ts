@@ -37,12 +37,22 @@ export interface DecodeOptions {
   readonly tenant: string
   /** When the request arrived, nanoseconds since 1970: the time of items that have none. */
   readonly arrivalUnixNano: bigint
+  /** Bounds of what time it is where clocks differ; default: the arrival. Items are judged by them. */
+  readonly now?: TimeBounds | undefined
   /** Items older than this are rejected; undefined (the default) accepts any age. */
   readonly maxAgeMs?: number | undefined
   /** Items further in the future are rejected; default one day. */
   readonly maxAheadMs?: number | undefined
   /** Whether chunks may be dropped as repeats at all; default true. */
   readonly removesRepeats?: boolean | undefined
+}
+
+/** Nanoseconds since 1970. */
+export interface TimeBounds {
+  /** Nothing is too old by a clock that is ahead ... */
+  readonly earliestUnixNano: bigint
+  /** ... and nothing of the future by one that is behind: rejected items never come again. */
+  readonly latestUnixNano: bigint
 }
 
 export interface DecodeOutcome {
@@ -197,9 +207,12 @@ export class LargeRequestDecoder {
 function windowOf(options: DecodeOptions): TimeWindow {
   const { arrivalUnixNano, maxAgeMs, maxAheadMs = DAY_MS } = options
   const aheadNano = maxAheadMs === DAY_MS ? DAY_NANO : BigInt(Math.round(maxAheadMs)) * 1_000_000n
-  const latest = arrivalUnixNano + aheadNano
+  const { earliestUnixNano = arrivalUnixNano, latestUnixNano = arrivalUnixNano } = options.now ?? {}
+  const latest = latestUnixNano + aheadNano
   const earliest =
-    maxAgeMs === undefined ? undefined : arrivalUnixNano - BigInt(Math.round(maxAgeMs)) * 1_000_000n
+    maxAgeMs === undefined
+      ? undefined
+      : earliestUnixNano - BigInt(Math.round(maxAgeMs)) * 1_000_000n
   return new TimeWindow(arrivalUnixNano, latest, earliest)
 }
 

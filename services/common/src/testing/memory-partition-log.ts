@@ -7,6 +7,7 @@
  * so that whoever keeps a view instead of a copy is found out.
  */
 import { AppError } from '../errors.ts'
+import { LogTime } from '../log/log-time.ts'
 import type {
   LogReader,
   LogReaderHandler,
@@ -22,6 +23,7 @@ export class MemoryPartitionLog implements PartitionLog {
   readonly logId: string
   readonly topic: string
   readonly recordBytesMax: number
+  readonly time: LogTime
   readonly #broker: MemoryLogBroker
   readonly #readers = new Set<MemoryLogReader>()
   /** Calls under way, to be rejected by close. */
@@ -34,6 +36,7 @@ export class MemoryPartitionLog implements PartitionLog {
     this.logId = broker.logId
     this.topic = broker.topic
     this.recordBytesMax = broker.recordBytesMax
+    this.time = new LogTime(broker.clock)
   }
 
   get partitionCount(): number {
@@ -95,7 +98,11 @@ export class MemoryPartitionLog implements PartitionLog {
       let first = 0n
       for (let time = 0; time < times; time++) first = this.#broker.append(partition, copies)
       if (isLost) return
-      clock.after(this.#broker.delayMs(), () => end(() => resolve(first)))
+      const { appendUnixMs } = this.#broker.stored(partition).at(-1)!
+      clock.after(this.#broker.delayMs(), () => {
+        this.time.heard(appendUnixMs)
+        end(() => resolve(first))
+      })
     })
   }
 

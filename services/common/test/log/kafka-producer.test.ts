@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import { systemClock } from '../../src/clock.ts'
 import { AppError } from '../../src/errors.ts'
 import { KafkaProducer } from '../../src/log/kafka-producer.ts'
+import { LogTime } from '../../src/log/log-time.ts'
 import { TopicMap } from '../../src/log/topic-map.ts'
 import { ScriptedBroker, TOPIC, produceAnswer, writeMetadata } from './scripted-broker.ts'
 
@@ -31,6 +32,7 @@ describe('KafkaProducer', () => {
       map,
       access: ACCESS,
       clock: systemClock,
+      time: new LogTime(systemClock),
       batchBytesMax: () => 1000,
       onTooLarge: () => tooLarge++,
     })

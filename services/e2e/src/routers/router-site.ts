@@ -24,6 +24,7 @@ export interface StoredEnvelope {
   readonly header: EnvelopeHeader
 }
 
+const CLOCK_HOOK = import.meta.resolve('../cluster/clock-hook.ts')
 const READ_TIMEOUT_MS = 20_000
 const POLL_MS = 20
 
@@ -71,12 +72,19 @@ export class RouterSite {
     return router
   }
 
-  spawnRouter(name: string, flags: readonly string[] = [], topic = this.topic): TributaryProcess {
+  /** @param clockHours how far its wall clock is ahead; the monotonic one is left alone */
+  spawnRouter(
+    name: string,
+    flags: readonly string[] = [],
+    topic = this.topic,
+    clockHours = 0,
+  ): TributaryProcess {
     const ports = ['otlp-grpc', 'otlp-http', 'admin', 'admin-grpc'].map(
       (port) => `--${port}-port=0`,
     )
     const router = TributaryProcess.spawn({
       role: 'router',
+      nodeOptions: clockHours === 0 ? [] : [`--import=${CLOCK_HOOK}?hours=${String(clockHours)}`],
       flags: [
         ...ports,
         `--member-name=${name}`,
