@@ -20,8 +20,8 @@ import type { ProduceMetrics } from './produce-metrics.ts'
 
 export interface LogSinkOptions {
   readonly partition: number
-  /** Who leads the partition now. */
-  readonly broker: () => Broker
+  /** Who leads the partition now; a simulation gives a broker without real timers. */
+  readonly broker: () => Pick<Broker, 'produce'>
   readonly clock: Clock
   /** Memory for envelopes, shared by the partitions of a process. */
   readonly pool: BodyPool

@@ -1,0 +1,89 @@
+/** Sums over seeds, for people and for machines. */
+import type { RunOutcome } from './simulate.ts'
+import type { Violation } from './violations.ts'
+
+export interface SeedViolations {
+  readonly seed: number
+  readonly violations: readonly Violation[]
+}
+
+export interface Report {
+  readonly seeds: number
+  readonly violations: readonly SeedViolations[]
+  readonly virtualSeconds: number
+  readonly cpuSeconds: number
+  readonly events: number
+  readonly faults: number
+  readonly requests: number
+  readonly acknowledged: number
+  readonly records: number
+  readonly rowsStored: number
+  readonly commits: number
+  readonly files: number
+}
+
+/** Seeds that are listed one by one. */
+const LISTED_MAX = 20
+
+export function emptyReport(): Report {
+  return {
+    seeds: 0,
+    violations: [],
+    virtualSeconds: 0,
+    cpuSeconds: 0,
+    events: 0,
+    faults: 0,
+    requests: 0,
+    acknowledged: 0,
+    records: 0,
+    rowsStored: 0,
+    commits: 0,
+    files: 0,
+  }
+}
+
+export function withOutcome(report: Report, outcome: RunOutcome): Report {
+  const { seed, violations } = outcome
+  return merged(report, {
+    ...outcome,
+    seeds: 1,
+    violations: violations.length === 0 ? [] : [{ seed, violations }],
+    virtualSeconds: outcome.virtualMs / 1000,
+    cpuSeconds: 0,
+  })
+}
+
+export function merged(left: Report, right: Report): Report {
+  return {
+    seeds: left.seeds + right.seeds,
+    violations: [...left.violations, ...right.violations],
+    virtualSeconds: left.virtualSeconds + right.virtualSeconds,
+    cpuSeconds: left.cpuSeconds + right.cpuSeconds,
+    events: left.events + right.events,
+    faults: left.faults + right.faults,
+    requests: left.requests + right.requests,
+    acknowledged: left.acknowledged + right.acknowledged,
+    records: left.records + right.records,
+    rowsStored: left.rowsStored + right.rowsStored,
+    commits: left.commits + right.commits,
+    files: left.files + right.files,
+  }
+}
+
+export function reportLines(report: Report, seconds: number): string[] {
+  const { seeds, violations, virtualSeconds, cpuSeconds } = report
+  const perSeedMs = ((1000 * cpuSeconds) / seeds).toFixed(1)
+  return [
+    `${String(seeds)} seeds, ${String(violations.length)} with violations`,
+    `${seconds.toFixed(0)} s, ${cpuSeconds.toFixed(0)} s of CPU (${perSeedMs} ms a seed), ${(virtualSeconds / 3600).toFixed(1)} h of virtual time`,
+    `${String(report.faults)} faults, ${String(report.acknowledged)} of ${String(report.requests)} requests acknowledged, ${String(report.records)} records in the log`,
+    `${String(report.rowsStored)} rows in ${String(report.files)} files of ${String(report.commits)} commits`,
+    ...violations
+      .slice(0, LISTED_MAX)
+      .map((each) => `seed ${String(each.seed)}: ${each.violations.map(textOf).join('; ')}`),
+  ]
+}
+
+function textOf({ invariant, what }: Violation): string {
+  return `${invariant} ${what}`
+}

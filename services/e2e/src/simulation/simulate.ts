@@ -1,0 +1,59 @@
+/** Runs seeds of the simulation: each is a world of its own, and the same seed is the same run. */
+import { AppError } from '@tributary/common/errors'
+import { BUGS } from './bugs.ts'
+import { runCluster } from './cluster-run.ts'
+import type { Judgement } from './oracle.ts'
+import type { Ports } from './ports.ts'
+import type { Violation } from './violations.ts'
+
+export interface RunOutcome extends Judgement {
+  readonly seed: number
+  readonly violations: readonly Violation[]
+  /** Equal for equal runs. */
+  readonly traceHash: string
+  readonly events: number
+  /** What happened, where it was asked for. */
+  readonly lines: readonly string[]
+  readonly virtualMs: number
+  readonly faults: number
+  readonly requests: number
+  readonly acknowledged: number
+  readonly records: number
+}
+
+export interface SimulateOptions {
+  /** The name of a deliberate bug (bugs.ts). */
+  readonly bug?: string
+  readonly isTraceKept?: boolean
+}
+
+/** Runs one seed; one after the other, as failpoints are those of the process. */
+export async function runSeed(seed: number, options: SimulateOptions = {}): Promise<RunOutcome> {
+  const { bug, isTraceKept = false } = options
+  const rejected: unknown[] = []
+  const onRejection = (error: unknown): void => {
+    rejected.push(error)
+  }
+  process.on('unhandledRejection', onRejection)
+  try {
+    const outcome = await runCluster({ seed, ports: portsOf(bug), isTraceKept })
+    const crashes = rejected.map((error): Violation => {
+      const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      return { invariant: 'L2', what: `a process would have ended: ${what}` }
+    })
+    return { ...outcome, violations: [...outcome.violations, ...crashes] }
+  } finally {
+    process.off('unhandledRejection', onRejection)
+  }
+}
+
+function portsOf(bug: string | undefined): Ports {
+  if (bug === undefined) return {}
+  const known = BUGS[bug]
+  if (known === undefined) {
+    throw new AppError('invalid_config', 'no deliberate bug of this name', {
+      details: { bug, known: Object.keys(BUGS) },
+    })
+  }
+  return known.ports()
+}
