@@ -67,6 +67,23 @@ export function testPrograms(): {
   }
 }
 
+/**
+ * KUBECONFIG: the cluster that tests use. Without one TRIBUTARY_KUBERNETES_TOOLS names a folder with
+ * `unpack`, `cluster-up`, `cluster-node` and `cluster-down`. TRIBUTARY_TEST_IMAGE is an image that the
+ * cluster of KUBECONFIG can pull.
+ */
+export function testKubernetes(): {
+  kubeconfig: string | undefined
+  tools: string | undefined
+  image: string | undefined
+} {
+  return {
+    kubeconfig: process.env['KUBECONFIG'],
+    tools: process.env['TRIBUTARY_KUBERNETES_TOOLS'],
+    image: process.env['TRIBUTARY_TEST_IMAGE'],
+  }
+}
+
 /** XDG_CACHE_HOME, else ~/.cache: where tests keep the programs that they built. */
 export function cacheFolder(): string {
   return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'tributary')

@@ -51,7 +51,10 @@ describe('tidy', () => {
   it('names files in kebab-case after their noun', () => {
     const problems = code.flatMap(({ path }) => {
       const name = path.split('/').at(-1) ?? ''
-      const stem = name.replace(/(\.(test|int\.test|fuzz\.test|bench|config))?\.(ts|mjs|js)$/, '')
+      const stem = name.replace(
+        /(\.(test|int\.test|fuzz\.test|kubernetes|bench|config))?\.(ts|mjs|js)$/,
+        '',
+      )
       const better = BANNED_FILE_NAMES[stem]
       if (better !== undefined) return [`${path}: name it after ${better}`]
       return /^[a-z0-9]+(-[a-z0-9]+)*$/.test(stem) ? [] : [`${path}: not kebab-case`]
