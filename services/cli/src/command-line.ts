@@ -45,6 +45,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'make an ingester give its partitions away',
     load: async () => (await import('./commands/drain.ts')).drainCommand,
   },
+  quarantine: {
+    summary: 'list what could not be stored, and send it again after a fix',
+    load: async () => (await import('./commands/quarantine.ts')).quarantineCommand,
+  },
   query: {
     summary: 'ask the files with SQL: views logs, spans and metrics',
     load: async () => (await import('./commands/query.ts')).queryCommand,

@@ -10,6 +10,7 @@
  *   hashes/<log id>/<topic>/<partition>/<range>-<content>.bin   chunk hashes beside a commit
  *   schemas/<tenant>/<signal>/<version>.json                    the schema chain
  *   quarantine/<log id>/<topic>/<partition>/<range>-<content>.bin
+ *   replays/<log id>/<topic>/<partition>/<range>-<content>.<step>.json      who sent one of those again
  *
  * <file> is <log tag>-<partition>-<range>-<content>, <range> is <start>-<end> of the commit that the
  * file belongs to: the sweep and `verify` find the one commit that may name a file from its key.
@@ -65,6 +66,8 @@ export const DATA_PREFIX = 'data/'
 export const LATE_PREFIX = 'late/'
 export const HASHES_PREFIX = 'hashes/'
 export const SCHEMAS_PREFIX = 'schemas/'
+export const QUARANTINE_PREFIX = 'quarantine/'
+export const REPLAYS_PREFIX = 'replays/'
 
 /** One partition of one log: the owner of one commit chain. */
 export interface PartitionId {
@@ -248,7 +251,7 @@ export function parseHashesKey(key: string): ParsedRangeKey | undefined {
 
 /** Bytes of the log that could not be read or stored, kept for a person to look at. */
 export function quarantineKey(id: PartitionId, range: OffsetRange, sha256: string): string {
-  return `quarantine/${partitionPath(id)}/${rangeName(range, sha256)}.bin`
+  return `${QUARANTINE_PREFIX}${partitionPath(id)}/${rangeName(range, sha256)}.bin`
 }
 
 export function parseQuarantineKey(key: string): ParsedRangeKey | undefined {
@@ -263,6 +266,29 @@ function parseRangeKey(folder: string, key: string): ParsedRangeKey | undefined 
   const range = parseRange(startText!, endText!)
   if (id === undefined || range === undefined) return undefined
   return { ...id, content: content!, ...range }
+}
+
+/** claim: somebody sends it; done: it was sent. */
+export const REPLAY_STEPS = ['claim', 'done'] as const
+export type ReplayStep = (typeof REPLAY_STEPS)[number]
+
+/** Beside what lies in quarantine, how far sending it again has come. */
+export function replayKey(quarantined: string, step: ReplayStep): string {
+  const parsed = parseQuarantineKey(quarantined)
+  if (parsed === undefined) throw invalidKey('key of quarantine', quarantined)
+  const path = quarantined.slice(QUARANTINE_PREFIX.length, -'.bin'.length)
+  return `${REPLAYS_PREFIX}${path}.${step}.json`
+}
+
+/** The key of quarantine and the step. */
+export function parseReplayKey(
+  key: string,
+): { readonly quarantined: string; readonly step: ReplayStep } | undefined {
+  const match = /^replays\/(.+)\.(claim|done)\.json$/.exec(key)
+  const quarantined = `${QUARANTINE_PREFIX}${match?.[1] ?? ''}.bin`
+  const step = REPLAY_STEPS.find((known) => known === match?.[2])
+  if (step === undefined || parseQuarantineKey(quarantined) === undefined) return undefined
+  return { quarantined, step }
 }
 
 /** Ends in `/`: the folder of a table's schema versions. */

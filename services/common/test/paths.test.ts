@@ -16,8 +16,10 @@ import {
   parseHashesKey,
   parseOffset,
   parseQuarantineKey,
+  parseReplayKey,
   parseSchemaKey,
   quarantineKey,
+  replayKey,
   schemaKey,
 } from '../src/paths.ts'
 import type { PartitionId } from '../src/paths.ts'
@@ -89,6 +91,12 @@ describe('object keys', () => {
           assert.equal(parseSchemaKey(key), undefined)
         }
         assert.equal(parseHashesKey(quarantineKey(id, own, hash)), undefined)
+        const quarantined = quarantineKey(id, own, hash)
+        for (const step of ['claim', 'done'] as const) {
+          const key = replayKey(quarantined, step)
+          assert.deepEqual(parseReplayKey(key), { quarantined, step })
+          assert.equal(parseQuarantineKey(key), undefined)
+        }
         assert.equal(parseDataKey(commitKey(id, own.start)), undefined)
       }),
     )

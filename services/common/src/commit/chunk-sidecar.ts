@@ -113,7 +113,7 @@ export function parseSidecar(bytes: Uint8Array, key?: string): Sidecar {
  */
 export async function readSidecar(
   store: ObjectStore,
-  record: CommitRecord,
+  record: Pick<CommitRecord, 'hashes' | 'start' | 'end' | keyof PartitionId>,
 ): Promise<readonly SidecarChunk[]> {
   if (record.hashes === null) return []
   const bytes = await store.get(record.hashes, { bytesMax: SIDECAR_BYTES_MAX })
