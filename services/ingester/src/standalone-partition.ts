@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { Clock } from '@tributary/common/clock'
 import { CommitChain } from '@tributary/common/commit/commit-chain'
 import { AppError } from '@tributary/common/errors'
-import { nodeFileSystem } from '@tributary/common/file-system'
+import { nodeFileSystem, type FileSystem } from '@tributary/common/file-system'
 import { LIMITS } from '@tributary/common/limits'
 import type { Logger } from '@tributary/common/logger'
 import { Gauge, type Registry } from '@tributary/common/metrics'
@@ -17,6 +17,7 @@ import { AppendPath } from './append-path.ts'
 import { FlushPool } from './flush/flush-pool.ts'
 import { SchemaCache } from './flush/schema-cache.ts'
 import { emptySpool } from './flush/spool-folder.ts'
+import type { TableEncoder } from './flush/table-encoder.ts'
 import type { FlushSettings } from './flush/table-writer.ts'
 import { SlabPool } from './memtable/slab-pool.ts'
 import { IngesterMetrics, exposeIngester } from './metrics.ts'
@@ -48,6 +49,10 @@ export interface StandalonePartitionOptions {
   readonly logger: Logger
   readonly registry: Registry
   readonly onFatal: (error: unknown) => void
+  /** What a simulation replaces: the disk, flush workers, chance. Default: those of the machine. */
+  readonly fs?: FileSystem
+  readonly encoder?: TableEncoder
+  readonly randomBytes?: (count: number) => Uint8Array
 }
 
 /** 4 MiB: a batch fits many times, and a memtable of 64 MiB wastes at most a sixteenth. */
@@ -112,9 +117,10 @@ export async function openStandalonePartition(
 }
 
 async function openSharedParts(
-  { store, directory, settings, clock, logger, registry }: StandalonePartitionOptions,
+  options: StandalonePartitionOptions,
   open: OpenParts,
 ): Promise<SharedParts> {
+  const { store, directory, settings, clock, logger, registry, fs = nodeFileSystem } = options
   const metrics = new IngesterMetrics(registry)
   exposeIngester(registry, {
     unflushedRows: () => open.partition?.unflushedRows ?? 0,
@@ -127,18 +133,21 @@ async function openSharedParts(
   registerOldest(registry, clock, open)
   const schemas = new SchemaCache(store, LIMITS.tenantsMax * 3)
   const observe = metrics.stage.bind(metrics)
+  const spoolDirectory = await emptySpool(fs, directory)
   return {
     store,
-    encoder: new FlushPool({
-      workers: settings.flushWorkers,
-      spoolDirectory: await emptySpool(nodeFileSystem, directory),
-      schemaOf: (tenant, signal, wanted) => schemas.resolveOrExtend(tenant, signal, wanted),
-      clock,
-      logger,
-      observe,
-    }),
+    encoder:
+      options.encoder ??
+      new FlushPool({
+        workers: settings.flushWorkers,
+        spoolDirectory,
+        schemaOf: (tenant, signal, wanted) => schemas.resolveOrExtend(tenant, signal, wanted),
+        clock,
+        logger,
+        observe,
+      }),
     slabs: new SlabPool(SLAB_BYTES, Math.ceil(settings.flushBytes / SLAB_BYTES)),
-    fs: nodeFileSystem,
+    fs,
     clock,
     logger,
     metrics,
@@ -161,10 +170,11 @@ function registerOldest(registry: Registry, clock: Clock, open: OpenParts): void
   })
 }
 
-function walOptions({ id, directory, settings, clock, logger }: StandalonePartitionOptions) {
+function walOptions(options: StandalonePartitionOptions) {
+  const { id, directory, settings, clock, logger, fs = nodeFileSystem, randomBytes } = options
   return {
     directory: join(directory, 'wal'),
-    fs: nodeFileSystem,
+    fs,
     clock,
     logger,
     sync: settings.walSync,
@@ -174,6 +184,7 @@ function walOptions({ id, directory, settings, clock, logger }: StandalonePartit
     diskBytesMax: settings.walBytesMax,
     markIdleMs: MARK_IDLE_MS,
     segmentIdentity: id,
+    ...(randomBytes === undefined ? {} : { randomBytes }),
   }
 }
 
@@ -182,13 +193,13 @@ function walOptions({ id, directory, settings, clock, logger }: StandalonePartit
  * another process has committed behind the point at which this WAL began, its offsets are not ours.
  */
 async function checkOwnWriter(
-  { writer, store, directory, id, logger }: StandalonePartitionOptions,
+  { writer, store, directory, id, logger, fs = nodeFileSystem }: StandalonePartitionOptions,
   chain: CommitChain,
 ): Promise<void> {
   const { lastWriter } = chain
   if (lastWriter === undefined || lastWriter === writer) return
   const wal = join(directory, 'wal')
-  const { segments } = await listSegments(nodeFileSystem, wal, id, logger)
+  const { segments } = await listSegments(fs, wal, id, logger)
   if (segments.every(({ name }) => name.baseOffset >= chain.end)) return
   throw new AppError('chain_broken', 'another process has committed to this store since', {
     details: {

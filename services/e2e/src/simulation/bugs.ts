@@ -6,6 +6,7 @@
 import { Buffer } from 'node:buffer'
 import { parseCommitRecord } from '@tributary/common/commit/commit-record'
 import { AppError } from '@tributary/common/errors'
+import type { FileHandle, FileSystem, OpenMode } from '@tributary/common/file-system'
 import type { LogReader, LogReaderHandler, PartitionLog } from '@tributary/common/log/partition-log'
 import type {
   GetOptions,
@@ -13,10 +14,13 @@ import type {
   PutOptions,
 } from '@tributary/common/object-store/object-store'
 import { COMMITS_PREFIX, DATA_PREFIX, HASHES_PREFIX } from '@tributary/common/paths'
-import { DelegatingLog, DelegatingStore } from './delegates.ts'
+import { DelegatingFileSystem, DelegatingLog, DelegatingStore } from './delegates.ts'
 import type { PortContext, Ports } from './ports.ts'
+import type { WorldKind } from './world.ts'
 
 export interface Bug {
+  /** The worlds that it shows in; default: those of the seeds. */
+  readonly world?: WorldKind
   /** What the code does wrong, for the table. */
   readonly what: string
   /** For one run: what it remembers is of that run. */
@@ -92,6 +96,39 @@ export const BUGS: Readonly<Record<string, Bug>> = {
         applyAll: (spans) => Promise.resolve(spans.map(() => ({ kind: 'applied' }))),
       }),
     }),
+  },
+  'truncate-before-commit': {
+    what: 'the WAL is cut when the flush begins, before its commit',
+    world: 'standalone',
+    ports: () => ({
+      encoder: (encoder, { truncateLog }) => ({
+        run: async (job, signal) => {
+          await truncateLog?.(BigInt(job.end))
+          return encoder.run(job, signal)
+        },
+        close: () => encoder.close(),
+      }),
+    }),
+  },
+  'acknowledge-before-sync': {
+    what: 'a client hears OK when the WAL is written and not yet synced',
+    world: 'standalone',
+    ports: () => ({ fs: (fs) => new HandleBugs(fs, { datasync: () => Promise.resolve() }) }),
+  },
+  'sync-again-after-failure': {
+    what: 'a sync that failed is tried again on the same file, and succeeds',
+    world: 'standalone',
+    ports: () => ({ fs: (fs) => new HandleBugs(fs, { datasync: syncTwice }) }),
+  },
+  'ignore-short-writes': {
+    what: 'a write that stored a part only counts as whole',
+    world: 'standalone',
+    ports: () => ({ fs: (fs) => new HandleBugs(fs, { write: writeOnce }) }),
+  },
+  'forget-the-folder': {
+    what: 'the name of a new file of the WAL is not synced',
+    world: 'standalone',
+    ports: () => ({ fs: (fs) => new FolderBlind(fs) }),
   },
 }
 
@@ -214,4 +251,58 @@ async function sweepUnreferenced(store: ObjectStore): Promise<void> {
     for (const file of parseCommitRecord(await store.get(key)).files) named.add(file.key)
   }
   for await (const { key } of store.list(DATA_PREFIX)) if (!named.has(key)) await store.delete(key)
+}
+
+interface HandleCalls {
+  readonly write?: (
+    handle: FileHandle,
+    buffers: readonly Uint8Array[],
+    position: number,
+  ) => Promise<number>
+  readonly datasync?: (handle: FileHandle) => Promise<void>
+}
+
+/** Files of which some calls do something else. */
+class HandleBugs extends DelegatingFileSystem {
+  readonly #calls: HandleCalls
+
+  constructor(inner: FileSystem, calls: HandleCalls) {
+    super(inner)
+    this.#calls = calls
+  }
+
+  override async open(path: string, mode: OpenMode): Promise<FileHandle> {
+    const handle = await this.inner.open(path, mode)
+    const { write, datasync } = this.#calls
+    return {
+      ...handle,
+      ...(write === undefined
+        ? {}
+        : { write: (buffers, position) => write(handle, buffers, position) }),
+      ...(datasync === undefined ? {} : { datasync: () => datasync(handle) }),
+    }
+  }
+}
+
+async function syncTwice(handle: FileHandle): Promise<void> {
+  try {
+    await handle.datasync()
+  } catch {
+    await handle.datasync()
+  }
+}
+
+async function writeOnce(
+  handle: FileHandle,
+  buffers: readonly Uint8Array[],
+  position: number,
+): Promise<number> {
+  await handle.write(buffers, position)
+  return buffers.reduce((sum, { length }) => sum + length, 0)
+}
+
+class FolderBlind extends DelegatingFileSystem {
+  override syncDirectory(): Promise<void> {
+    return Promise.resolve()
+  }
 }

@@ -1,16 +1,21 @@
 /**
- * Clients of a simulated cluster: each sends requests, hears OK, an error or nothing, and sends the same
- * chunks again until it hears OK, at whatever router there is. Some give up after two tries.
+ * Clients of a simulated world: each sends requests, hears OK, an error or nothing, and sends the same
+ * chunks again until it hears OK, at whatever endpoint there is. Some give up after two tries.
  */
 import type { SeededRandom } from '@tributary/common/testing/seeded-random'
 import { testChunk, type TestChunk } from '@tributary/ingester/testing/test-batches'
-import type { ClusterWorld } from './cluster-world.ts'
-import type { SimulatedRouter } from './simulated-router.ts'
+import type { World } from './world.ts'
+
+/** What takes requests. */
+export interface Endpoint {
+  send(chunks: ReadonlyMap<number, readonly TestChunk[]>, isPoison: boolean): Promise<void>
+}
 
 export interface ClientsOptions {
-  readonly world: ClusterWorld
-  /** The routers that take connections now. */
-  readonly routers: () => readonly SimulatedRouter[]
+  readonly world: World
+  readonly partitions: number
+  /** Who takes connections now. */
+  readonly endpoints: () => readonly Endpoint[]
   readonly count: number
   readonly requestsEach: number
   /** Least and most time between two requests of a client, milliseconds. */
@@ -41,9 +46,9 @@ export class Clients {
 
   /** One more request for every partition: whatever happened, it is answered and stored. */
   sendLast(): void {
-    const { world } = this.#options
+    const { world, partitions } = this.#options
     const chunks = new Map<number, readonly TestChunk[]>()
-    for (let partition = 0; partition < world.broker.partitionCount; partition++) {
+    for (let partition = 0; partition < partitions; partition++) {
       chunks.set(partition, [testChunk(world.random)])
     }
     this.#left++
@@ -61,8 +66,9 @@ export class Clients {
   }
 
   async #send(name: string, givesUp: boolean): Promise<void> {
-    const { random, broker } = this.#options.world
-    const chunks = chunksByPartition(random, broker.partitionCount)
+    const { world, partitions } = this.#options
+    const { random } = world
+    const chunks = chunksByPartition(random, partitions)
     await this.#deliver(name, chunks, random.chance(POISON_CHANCE), givesUp)
   }
 
@@ -72,15 +78,15 @@ export class Clients {
     isPoison: boolean,
     givesUp: boolean,
   ): Promise<void> {
-    const { world, routers } = this.#options
+    const { world, endpoints } = this.#options
     const { random, clock, ledger } = world
     ledger.requests++
     for (const [partition, part] of chunks) for (const chunk of part) ledger.sent(partition, chunk)
     for (let attempt = 1; ; attempt++) {
-      const living = routers()
-      const router = living.length === 0 ? undefined : random.pick(living)
+      const living = endpoints()
+      const endpoint = living.length === 0 ? undefined : random.pick(living)
       // a batch of poison is one in its first try only: what is stored then is this client's next try
-      const outcome = await this.#try(router, chunks, isPoison && attempt === 1)
+      const outcome = await this.#try(endpoint, chunks, isPoison && attempt === 1)
       world.note(`${name} try ${String(attempt)} ${outcome}`)
       if (outcome === 'ok') {
         ledger.acknowledge([...chunks.values()].flat())
@@ -92,12 +98,12 @@ export class Clients {
   }
 
   async #try(
-    router: SimulatedRouter | undefined,
+    endpoint: Endpoint | undefined,
     chunks: ReadonlyMap<number, readonly TestChunk[]>,
     isPoison: boolean,
   ): Promise<'ok' | 'refused' | 'timeout'> {
-    if (router === undefined) return 'refused'
-    const sent = router.send(chunks, isPoison).then(
+    if (endpoint === undefined) return 'refused'
+    const sent = endpoint.send(chunks, isPoison).then(
       () => 'ok' as const,
       () => 'refused' as const,
     )

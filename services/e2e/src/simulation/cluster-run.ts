@@ -4,10 +4,11 @@
  */
 import { partitionPath } from '@tributary/common/paths'
 import { Clients } from './clients.ts'
-import { ClusterWorld, type WorldOptions } from './cluster-world.ts'
+import { ClusterWorld } from './cluster-world.ts'
 import { Nemesis } from './nemesis.ts'
 import { judge, type Judgement } from './oracle.ts'
 import type { RunOutcome } from './simulate.ts'
+import type { WorldOptions } from './world.ts'
 
 /** Pauses between tries grow up to 30 s, and one may have begun just before all was healed. */
 const DRAIN_MS_MAX = 120_000
@@ -41,7 +42,8 @@ async function act(world: ClusterWorld, nemesis: Nemesis): Promise<Judgement> {
   nemesis.begin()
   const clients = new Clients({
     world,
-    routers: () => nemesis.routers,
+    partitions: broker.partitionCount,
+    endpoints: () => nemesis.routers,
     count: 2 + random.below(3),
     requestsEach: 2 + random.below(4),
     gapMsMax: 1500,

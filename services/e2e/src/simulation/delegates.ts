@@ -1,4 +1,5 @@
 /** Ports that pass everything on: what a deliberate bug overrides one call of. */
+import type { FileHandle, FileStat, FileSystem, OpenMode } from '@tributary/common/file-system'
 import type { OffsetBounds, LogReader, LogReaderHandler } from '@tributary/common/log/partition-log'
 import type { PartitionLog } from '@tributary/common/log/partition-log'
 import type {
@@ -105,5 +106,53 @@ export class DelegatingLog implements PartitionLog {
 
   close(): Promise<void> {
     return this.inner.close()
+  }
+}
+
+export class DelegatingFileSystem implements FileSystem {
+  protected readonly inner: FileSystem
+
+  constructor(inner: FileSystem) {
+    this.inner = inner
+  }
+
+  open(path: string, mode: OpenMode): Promise<FileHandle> {
+    return this.inner.open(path, mode)
+  }
+
+  mkdir(path: string): Promise<void> {
+    return this.inner.mkdir(path)
+  }
+
+  readdir(path: string): Promise<string[]> {
+    return this.inner.readdir(path)
+  }
+
+  stat(path: string): Promise<FileStat> {
+    return this.inner.stat(path)
+  }
+
+  statfs(path: string): Promise<{ readonly freeBytes: number; readonly totalBytes: number }> {
+    return this.inner.statfs(path)
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return this.inner.rename(from, to)
+  }
+
+  link(existing: string, target: string): Promise<void> {
+    return this.inner.link(existing, target)
+  }
+
+  unlink(path: string): Promise<void> {
+    return this.inner.unlink(path)
+  }
+
+  rmdir(path: string): Promise<void> {
+    return this.inner.rmdir(path)
+  }
+
+  syncDirectory(path: string): Promise<void> {
+    return this.inner.syncDirectory(path)
   }
 }

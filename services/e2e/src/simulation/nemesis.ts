@@ -8,10 +8,11 @@ import { NO_FAULTS } from '@tributary/common/testing/faulty-calls'
 import { HEALTHY_LOG } from '@tributary/common/testing/memory-log-faults'
 import { HEALTHY_STORE, MemoryObjectStore } from '@tributary/common/testing/memory-object-store'
 import { sweepOrphans } from '@tributary/common/verify/orphan-sweep'
+import { Ambushes } from './ambushes.ts'
 import type { ClusterWorld } from './cluster-world.ts'
 import { drawTroubles } from './troubles.ts'
 import { SimulatedIngester, TIME_TO_LIVE_MS } from './simulated-ingester.ts'
-import { runningProcess, type SimulatedProcess } from './simulated-process.ts'
+import type { SimulatedProcess } from './simulated-process.ts'
 import { SimulatedRouter } from './simulated-router.ts'
 
 /** Where an ingester or a router can be caught in the middle of something. */
@@ -38,26 +39,25 @@ const FAILPOINTS = [
 ] as const
 
 const INGESTERS_MAX = 3
-const NEVER = new Promise<never>(() => undefined)
-
-interface Ambush {
-  /** Failpoints until it happens; of all, or of this one only. */
-  left: number
-  readonly point: string | undefined
-  readonly isFreeze: boolean
-}
-
 export class Nemesis {
   readonly #world: ClusterWorld
+  readonly #ambushes: Ambushes
   #ingesters: SimulatedIngester[] = []
   #routers: SimulatedRouter[] = []
-  #ambush: Ambush | undefined
   #names = 0
   #snapshot: ReturnType<ClusterWorld['leases']['state']['snapshot']> | undefined
   faults = 0
 
   constructor(world: ClusterWorld) {
     this.#world = world
+    this.#ambushes = new Ambushes(world, FAILPOINTS, {
+      kill: (process) => {
+        this.#killProcess(process)
+      },
+      freeze: (process) => {
+        this.#freeze(process)
+      },
+    })
   }
 
   get ingesters(): readonly SimulatedIngester[] {
@@ -69,7 +69,7 @@ export class Nemesis {
   }
 
   begin(): void {
-    hookFailpoints(FAILPOINTS, (name) => this.#onFailpoint(name))
+    this.#ambushes.begin()
     const { random } = this.#world
     for (let count = random.chance(0.3) ? 3 : 2; count > 0; count--) this.#join()
     for (let count = random.chance(0.5) ? 2 : 1; count > 0; count--) this.#addRouter()
@@ -96,7 +96,7 @@ export class Nemesis {
   heal(): void {
     const { bucket, broker, leases } = this.#world
     this.#note('all is healed')
-    this.#ambush = undefined
+    this.#ambushes.clear()
     Object.assign(bucket.faults, { ...HEALTHY_STORE, delayMs: bucket.faults.delayMs })
     bucket.repeatChance = 0
     bucket.isStopped = false
@@ -135,9 +135,9 @@ export class Nemesis {
     const router = this.#routers.length === 0 ? undefined : random.pick(this.#routers)
     const harms: readonly (readonly [name: string, act: () => void])[] = [
       ['kill', () => one && this.#kill(one)],
-      ['ambush', () => this.#lieInWait(false)],
-      ['ambush', () => this.#lieInWait(false)],
-      ['ambush to freeze', () => this.#lieInWait(true)],
+      ['ambush', () => this.#ambushes.lay(false)],
+      ['ambush', () => this.#ambushes.lay(false)],
+      ['ambush to freeze', () => this.#ambushes.lay(true)],
       ['freeze', () => one && this.#freeze(one.process)],
       ['kill router', () => router && this.#killRouter(router)],
       ['freeze router', () => router && this.#freeze(router.process)],
@@ -163,31 +163,12 @@ export class Nemesis {
     act()
   }
 
-  #onFailpoint(name: string): void | Promise<void> {
-    const ambush = this.#ambush
-    const process = runningProcess()
-    if (ambush === undefined || process?.isAlive !== true) return undefined
-    if (ambush.point !== undefined && ambush.point !== name) return undefined
-    if (--ambush.left > 0) return undefined
-    this.#ambush = undefined
-    this.#note(`${process.name} ${ambush.isFreeze ? 'freezes' : 'ends'} at ${name}`)
-    if (ambush.isFreeze) {
-      this.#freeze(process)
-      return process.running()
-    }
+  #killProcess(process: SimulatedProcess): void {
     const victim = this.#ingesters.find((each) => each.process === process)
     const router = this.#routers.find((each) => each.process === process)
     if (victim !== undefined) this.#kill(victim)
     else if (router !== undefined) this.#killRouter(router)
     else process.end()
-    return NEVER
-  }
-
-  #lieInWait(isFreeze: boolean): void {
-    const { random } = this.#world
-    const point = random.chance(0.6) ? random.pick(FAILPOINTS) : undefined
-    const left = 1 + random.below(point === undefined ? 25 : 3)
-    this.#ambush = { left, point, isFreeze }
   }
 
   #kill(victim: SimulatedIngester): void {

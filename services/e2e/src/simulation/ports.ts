@@ -15,6 +15,8 @@ import type { SimulatedProcess } from './simulated-process.ts'
 export interface PortContext {
   readonly process: SimulatedProcess
   readonly random: SeededRandom
+  /** Of a standalone process: forgets the log below an offset. */
+  readonly truncateLog?: (end: bigint) => Promise<void> | undefined
 }
 
 export interface Ports {

@@ -1,10 +1,11 @@
 /** Runs seeds of the simulation: each is a world of its own, and the same seed is the same run. */
 import { AppError } from '@tributary/common/errors'
-import { BUGS } from './bugs.ts'
+import { BUGS, type Bug } from './bugs.ts'
 import { runCluster } from './cluster-run.ts'
 import type { Judgement } from './oracle.ts'
-import type { Ports } from './ports.ts'
+import { runStandalone } from './standalone-run.ts'
 import type { Violation } from './violations.ts'
+import type { WorldKind } from './world.ts'
 
 export interface RunOutcome extends Judgement {
   readonly seed: number
@@ -30,13 +31,16 @@ export interface SimulateOptions {
 /** Runs one seed; one after the other, as failpoints are those of the process. */
 export async function runSeed(seed: number, options: SimulateOptions = {}): Promise<RunOutcome> {
   const { bug, isTraceKept = false } = options
+  const known = bug === undefined ? undefined : bugOf(bug)
   const rejected: unknown[] = []
   const onRejection = (error: unknown): void => {
     rejected.push(error)
   }
   process.on('unhandledRejection', onRejection)
   try {
-    const outcome = await runCluster({ seed, ports: portsOf(bug), isTraceKept })
+    const kind = known?.world ?? kindOf(seed)
+    const run = kind === 'cluster' ? runCluster : runStandalone
+    const outcome = await run({ seed, ports: known?.ports() ?? {}, isTraceKept })
     const crashes = rejected.map((error): Violation => {
       const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
       return { invariant: 'L2', what: `a process would have ended: ${what}` }
@@ -47,13 +51,15 @@ export async function runSeed(seed: number, options: SimulateOptions = {}): Prom
   }
 }
 
-function portsOf(bug: string | undefined): Ports {
-  if (bug === undefined) return {}
-  const known = BUGS[bug]
-  if (known === undefined) {
-    throw new AppError('invalid_config', 'no deliberate bug of this name', {
-      details: { bug, known: Object.keys(BUGS) },
-    })
-  }
-  return known.ports()
+/** Every fourth world is one process with a disk for a log. */
+export function kindOf(seed: number): WorldKind {
+  return seed % 4 === 0 ? 'standalone' : 'cluster'
+}
+
+function bugOf(name: string): Bug {
+  const bug = BUGS[name]
+  if (bug !== undefined) return bug
+  throw new AppError('invalid_config', 'no deliberate bug of this name', {
+    details: { name, known: Object.keys(BUGS) },
+  })
 }

@@ -55,12 +55,21 @@ export class MemoryEncoder implements TableEncoder {
         }
       }
     }
-    const files = rows.length === 0 ? [] : [await this.#write(rows)]
+    const files = rows.length === 0 ? [] : [await this.#writeOrUnavailable(rows)]
     return { files, rowsIn, rowsStored: rows.length, schemaVersion: 0 }
   }
 
   close(): Promise<void> {
     return Promise.resolve()
+  }
+
+  /** As spool files do: a full or failing disk passes. */
+  async #writeOrUnavailable(rows: readonly string[]): Promise<TableFile> {
+    try {
+      return await this.#write(rows)
+    } catch (cause) {
+      throw new AppError('store_unavailable', 'spool file can not be written', { cause })
+    }
   }
 
   async #write(rows: readonly string[]): Promise<TableFile> {

@@ -177,12 +177,13 @@ export class SegmentLog {
   /** The next file, whose rows begin at `firstRow`; holes that it has to repeat lie before. */
   async #create(firstRow: bigint): Promise<SegmentWriter> {
     const { fs, directory, segmentIdentity, clock } = this.#options
+    const newBytes = this.#options.randomBytes ?? randomBytes
     const nextOffset = this.#nextOffset
     const firstHole = this.#areHolesDurable ? undefined : this.#holes[0]?.start
     // the header proves what lies before; with holes that are not durable that would be an alarm
     const predecessor = this.#areHolesDurable ? this.#predecessor : undefined
     const writer = await SegmentWriter.create(fs, directory, firstRow, {
-      uuid: new Uint8Array(randomBytes(UUID_BYTES)),
+      uuid: new Uint8Array(newBytes(UUID_BYTES)),
       sequence: this.#nextSequence++,
       baseOffset: firstHole !== undefined && firstHole < firstRow ? firstHole : firstRow,
       identity: segmentIdentity,

@@ -42,6 +42,8 @@ export interface WalOptions {
    */
   readonly markIdleMs?: number
   readonly segmentIdentity: SegmentIdentity
+  /** For the ids of files; default: those of node:crypto. */
+  readonly randomBytes?: (count: number) => Uint8Array
   /**
    * All appended and not yet truncated rows from an offset on, ascending: asked for when a file
    * failed and its rows must be written again. Without it the failed file is kept for recovery.
