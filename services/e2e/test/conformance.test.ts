@@ -1,7 +1,5 @@
 /** The whole status contract against the receivers, states that no client can cause included. */
 import assert from 'node:assert/strict'
-import { createServer, connect } from 'node:net'
-import type { AddressInfo, Server, Socket } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 
 import { conformanceCases, runConformance } from '@tributary/cli/conformance/run-conformance'
@@ -17,6 +15,7 @@ import { startReceivers } from '@tributary/router/testing/receiver-harness'
 import { testAccount } from '@tributary/router/testing/test-account'
 import type { ReceiverHarness } from '@tributary/router/testing/receiver-harness'
 
+import { openDoor } from '../src/clients/door.ts'
 import { startGuardedReceivers, type GuardedReceivers } from '../src/guarded-receivers.ts'
 
 /** The states that a handler reports. */
@@ -159,40 +158,5 @@ const draining: StateHook = async (run) => {
     grpcDoor.close()
     httpDoor.close()
     await Promise.all([target.grpc.close(), target.http.close(), drained])
-  }
-}
-
-interface Door {
-  readonly target: string
-  readonly close: () => void
-}
-
-/** A client that has sent nothing for this long has sent its request. */
-const CLIENT_SILENCE_MS = 30
-
-/**
- * A port that leads to an upstream connection which is open already. What the server says is held
- * back until the client has sent its request: one that saw GOAWAY first would not send it.
- */
-async function openDoor(port: number): Promise<Door> {
-  const upstream = connect(port, '127.0.0.1')
-  await new Promise((resolve) => upstream.once('connect', resolve))
-  const door: Server = createServer((socket: Socket) => {
-    socket.on('error', () => undefined)
-    upstream.on('error', () => undefined)
-    let opensDoor: NodeJS.Timeout | undefined
-    socket.on('data', () => {
-      clearTimeout(opensDoor)
-      opensDoor = setTimeout(() => upstream.pipe(socket), CLIENT_SILENCE_MS)
-    })
-    socket.pipe(upstream)
-  })
-  await new Promise<void>((resolve) => door.listen(0, '127.0.0.1', resolve))
-  return {
-    target: `127.0.0.1:${(door.address() as AddressInfo).port}`,
-    close: () => {
-      door.close()
-      upstream.destroy()
-    },
   }
 }

@@ -11,6 +11,10 @@ import type { Terminal } from '../terminal.ts'
 
 const conformanceSettings = {
   only: text({ default: undefined, sentence: 'Only the cases whose name contains this.' }),
+  flood: boolean({
+    default: false,
+    sentence: 'Send up to 1GiB, until a rate of the tenant is met, and check that answer too.',
+  }),
   json: boolean({ default: false, sentence: 'Write the report as JSON.' }),
 }
 
@@ -37,6 +41,7 @@ async function runConformanceCommand(args: readonly string[], terminal: Terminal
     ...(config.http === undefined ? {} : { http: config.http.replace(/\/+$/, '') }),
     ...(config.apiKey === undefined ? {} : { apiKey: config.apiKey }),
     ...(await tlsOf(config)),
+    isFlooding: config.flood,
     ...(config.only === undefined ? {} : { only: config.only }),
   })
   if (config.json) terminal.out.write(`${JSON.stringify(report, null, 2)}\n`)

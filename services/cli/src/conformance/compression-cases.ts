@@ -1,5 +1,4 @@
 /** Compressed bodies in odd and broken forms. */
-import { randomBytes } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 
 import type { Compression } from '@tributary/common/compression'
@@ -60,7 +59,8 @@ function variantCases(variant: Variant): ConformanceCase[] {
       packed().subarray(0, -1),
     ),
     make('refuses bytes after the compressed body', INVALID, () =>
-      Buffer.concat([packed(), randomBytes(40)]),
+      // not beginning with a zero: zeros after gzip are padding
+      Buffer.concat([packed(), junk()]),
     ),
     make('refuses a compressed body of no bytes', INVALID, () => new Uint8Array(0)),
     make('refuses a bomb', TOO_LARGE, () => bomb(compression)),

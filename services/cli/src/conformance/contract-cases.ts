@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 
 import { COMPRESSIONS } from '@tributary/common/compression'
+import { LIMITS } from '@tributary/common/limits'
 
 import type {
   Authority,
@@ -35,8 +36,12 @@ import {
   HTTP_PATHS,
   PROBE_SIGNALS,
   jsonBadSpan,
+  jsonFutureLog,
+  jsonLogOf,
   jsonPayload,
   protobufBadSpan,
+  protobufFutureLog,
+  protobufLogOf,
   protobufPayload,
 } from './payload.ts'
 import type { ProbeSignal } from './payload.ts'
@@ -59,6 +64,7 @@ export function contractCases(): ConformanceCase[] {
     ...VARIANTS.flatMap((variant) => [
       ...PROBE_SIGNALS.flatMap((signal) => [accepted(variant, signal), empty(variant, signal)]),
       rejectedSpan(variant),
+      ...rejectedLogs(variant),
       undecodable(variant),
       invalidTenant(variant),
       ...STATE_EXPECTATIONS.map(([state, expectation]) => inState(variant, state, expectation)),
@@ -121,6 +127,29 @@ function rejectedSpan(variant: Variant): ConformanceCase {
     run: (endpoint) => send(endpoint, variant, 'traces', body()),
     check: (answer) => checkPartialSuccess(answer, variant.transport, 1),
   }
+}
+
+/** Items that are well-formed, and that Tributary can never take. */
+function rejectedLogs(variant: Variant): ConformanceCase[] {
+  const isJson = variant.encoding === 'json'
+  const make = (name: string, sent: string, body: () => Uint8Array): ConformanceCase => ({
+    name: `rejects ${name}, ${variantName(variant)}`,
+    transport: variant.transport,
+    authority: 'tributary',
+    sent,
+    expected: 'success, partial_success with 1 rejected',
+    run: (endpoint) => send(endpoint, variant, 'logs', body()),
+    check: (answer) => checkPartialSuccess(answer, variant.transport, 1),
+  })
+  const bytes = LIMITS.itemBytesMax + 1024
+  return [
+    make('an item that no record of the log takes', `a log record of ${String(bytes)} bytes`, () =>
+      isJson ? jsonLogOf(bytes) : protobufLogOf(bytes),
+    ),
+    make('an item far in the future', 'a log record of the year 2200', () =>
+      isJson ? jsonFutureLog() : protobufFutureLog(),
+    ),
+  ]
 }
 
 function undecodable(variant: Variant): ConformanceCase {

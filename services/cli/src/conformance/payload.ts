@@ -28,6 +28,8 @@ export const HTTP_PATHS: Readonly<Record<ProbeSignal, string>> = {
   metrics: '/v1/metrics',
 }
 
+/** The year 2200: the last field of a message with the same number counts. */
+const FAR_FUTURE_UNIX_NANO = 7_258_118_400_000_000_000n
 const SERVICE_NAME = 'tributary-conformance'
 
 /** A valid request of one item; `itemExtra` is appended to the item's protobuf fields. */
@@ -62,6 +64,25 @@ export function jsonPayload(
   itemExtra: Readonly<Record<string, unknown>> = {},
 ): Uint8Array {
   return Buffer.from(JSON.stringify(jsonRequest(signal, { ...jsonItem(signal), ...itemExtra })))
+}
+
+/** One log record with a body of so many bytes. */
+export function protobufLogOf(bodyBytes: number): Uint8Array {
+  const text = unique().padEnd(bodyBytes, '.')
+  return protobufPayload('logs', bytesField(5, stringField(1, text)))
+}
+
+export function jsonLogOf(bodyBytes: number): Uint8Array {
+  return jsonPayload('logs', { body: { stringValue: unique().padEnd(bodyBytes, '.') } })
+}
+
+/** One log record of a time so far ahead that no clock explains it. */
+export function protobufFutureLog(): Uint8Array {
+  return protobufPayload('logs', fixed64Field(1, FAR_FUTURE_UNIX_NANO))
+}
+
+export function jsonFutureLog(): Uint8Array {
+  return jsonPayload('logs', { timeUnixNano: String(FAR_FUTURE_UNIX_NANO) })
 }
 
 export function jsonBadSpan(): Uint8Array {

@@ -5,13 +5,20 @@
  */
 import type { SecureContextOptions } from 'node:tls'
 
+import { bytesField } from '@tributary/common/protobuf-message'
 import { generateApiKey } from '@tributary/common/tenants/api-key'
 
 import type { ConformanceCase, Endpoint, ServerState } from './conformance-case.ts'
 import { compressionCases } from './compression-cases.ts'
 import { contractCases } from './contract-cases.ts'
 import { encodingCases } from './encoding-cases.ts'
+import { protobufPayload } from './payload.ts'
 import type { ProbeAnswer } from './probe-answer.ts'
+import { send } from './send.ts'
+
+/** A tenant pays for what it sent before: its debt must outlast the cases. */
+const FLOOD_REQUEST_BYTES = 4 * 1024 * 1024
+const FLOOD_BYTES_MAX = 1024 * 1024 * 1024
 
 /** Brings the server into a state, runs, and brings it back. */
 export type StateHook = <T>(run: (endpoint: Endpoint) => Promise<T>) => Promise<T>
@@ -25,6 +32,8 @@ export interface ConformanceOptions {
   readonly apiKey?: string
   /** Set: gRPC goes over TLS. */
   readonly tls?: SecureContextOptions
+  /** Sends until the rate of the tenant is met, up to FLOOD_BYTES_MAX: then that answer is checked too. */
+  readonly isFlooding?: boolean
   /** Runs the cases whose name contains it. */
   readonly only?: string
   readonly states?: Partial<Readonly<Record<ServerState, StateHook>>>
@@ -112,6 +121,7 @@ function hookOf(state: ServerState, options: ConformanceOptions): StateHook | un
   const hook = options.states?.[state]
   if (hook !== undefined) return hook
   const endpoint = endpointOf(options)
+  if (state === 'over_rate' && options.isFlooding === true) return (run) => flooded(endpoint, run)
   if (options.apiKey === undefined) {
     return state === 'open_to_all' ? (run) => run(endpoint) : undefined
   }
@@ -125,6 +135,26 @@ function hookOf(state: ServerState, options: ConformanceOptions): StateHook | un
     default:
       return undefined
   }
+}
+
+/**
+ * Runs when the server refused a flood.
+ * @throws Error where it took all of it: the tenant has no rate, or a larger one
+ */
+async function flooded<T>(endpoint: Endpoint, run: (endpoint: Endpoint) => Promise<T>): Promise<T> {
+  const transport = endpoint.grpc === '' ? 'http' : 'grpc'
+  const variant = { transport, encoding: 'protobuf', compression: 'identity' } as const
+  const body = Buffer.concat([protobufPayload('logs'), unknownField(FLOOD_REQUEST_BYTES)])
+  for (let sent = 0; sent < FLOOD_BYTES_MAX; sent += body.length) {
+    const { status } = await send(endpoint, variant, 'logs', body)
+    if (status !== 0 && status !== 200) return run(endpoint)
+  }
+  throw new Error(`${String(FLOOD_BYTES_MAX)} bytes met no rate`)
+}
+
+/** Field 1000 of a request, which nobody knows: skipped, and counted as bytes. */
+function unknownField(bytes: number): Uint8Array {
+  return bytesField(1000, new Uint8Array(bytes))
 }
 
 function bearer(apiKey: string): Readonly<Record<string, string>> {

@@ -1,9 +1,11 @@
 /**
  * An ExportHandler for tests of the receivers: it checks the shape of a request without keeping any
- * of it. Good for one question only: is this body a well-formed Export request, and how many spans
- * have a bad id. The product's decoder is not used, so that receivers are tested alone.
+ * of it. Good for one question only: is this body a well-formed Export request, and how many items
+ * can not be taken: spans with a bad id, logs that are too large or of the year 2200. The product's
+ * decoder is not used, so that receivers are tested alone.
  */
 import { AppError } from '@tributary/common/errors'
+import { LIMITS } from '@tributary/common/limits'
 import { Signal } from '@tributary/common/signal'
 
 import type { ExportHandler, ExportOutcome, ExportRequest } from '../export-handler.ts'
@@ -31,11 +33,11 @@ export function createProbeHandler(): ProbeHandler {
   return probe
 }
 
-function outcomeOf(badSpans: number): ExportOutcome {
+function outcomeOf(badItems: number): ExportOutcome {
   return {
-    rejectedItems: badSpans,
+    rejectedItems: badItems,
     storedItems: 0,
-    message: badSpans === 0 ? '' : 'spans with a bad id',
+    message: badItems === 0 ? '' : 'items that can never be taken',
   }
 }
 
@@ -60,27 +62,42 @@ function checkJson(request: ExportRequest): ExportOutcome {
     (match) => match[1]!,
   )
   if (traceIds.some((id) => !/^[0-9a-fA-F]*$/.test(id))) throw malformed('id is not hex')
-  return outcomeOf(
-    request.signal === Signal.spans ? traceIds.filter((id) => /^0*$/.test(id)).length : 0,
-  )
+  if (request.signal === Signal.spans) {
+    return outcomeOf(traceIds.filter((id) => /^0*$/.test(id)).length)
+  }
+  const isBad =
+    request.body.length > LIMITS.itemBytesMax ||
+    Buffer.from(request.body).includes(`"timeUnixNano":"${String(FAR_FUTURE_UNIX_NANO)}"`)
+  return outcomeOf(request.signal === Signal.logs && isBad ? 1 : 0)
 }
 
+/** The year 2200, as the conformance command sends it. */
+const FAR_FUTURE_UNIX_NANO = 7_258_118_400_000_000_000n
 /** Path of field numbers from the request to an item. */
 const ITEM_PATH = [1, 2, 2]
 
 function checkProtobuf(request: ExportRequest): ExportOutcome {
-  let badSpans = 0
+  let badItems = 0
   const visit = (message: Uint8Array, depth: number): void => {
     walk(message, (number, value) => {
       if (depth < ITEM_PATH.length) {
-        if (number === ITEM_PATH[depth]) visit(value, depth + 1)
+        if (number !== ITEM_PATH[depth]) return
+        if (depth === ITEM_PATH.length - 1 && isBadLog(request, value)) badItems++
+        visit(value, depth + 1)
       } else if (request.signal === Signal.spans && number === 1) {
-        if (value.every((byte) => byte === 0)) badSpans++
+        if (value.every((byte) => byte === 0)) badItems++
       }
     })
   }
   visit(request.body, 0)
-  return outcomeOf(badSpans)
+  return outcomeOf(badItems)
+}
+
+function isBadLog({ signal }: ExportRequest, item: Uint8Array): boolean {
+  if (signal !== Signal.logs) return false
+  const time = Buffer.alloc(8)
+  time.writeBigUInt64LE(FAR_FUTURE_UNIX_NANO)
+  return item.length > LIMITS.itemBytesMax || Buffer.from(item).includes(time)
 }
 
 /** Calls back for every length-delimited field; everything else is checked and skipped. */
