@@ -230,7 +230,7 @@ describe('routers whose Kafka has three brokers', () => {
       const outcomes = await Promise.all(
         tenants.map(async (tenant) => {
           const answers: TimedAnswer[] = []
-          for (let call = 0; call < 5; call++) answers.push(await send(tenant, 2000))
+          for (let call = 0; call < 5; call++) answers.push(await send(tenant, 4000))
           return answers
         }),
       )

@@ -92,7 +92,7 @@ describe('tributary verify of the index', () => {
     rmSync(join(store.root, first))
     const { status, terminal } = await verify('--repair-index')
     assert.equal(status, 1)
-    assert.match(terminal.errText, /commits do not follow each other/)
+    assert.match(terminal.errText, /a gap between commits/)
   })
 
   it("says that Redis is away, or the store nobody's", async () => {

@@ -359,12 +359,18 @@ export class KafkaServer {
 
   /** Runs calls of kafkajs's admin client on a connection of their own, past any proxy. */
   async withAdmin<T>(run: (admin: Admin) => Promise<T>): Promise<T> {
-    const admin = this.#client().admin()
-    await admin.connect()
-    try {
-      return await run(admin)
-    } finally {
-      await admin.disconnect()
+    for (const deadline = Date.now() + WAIT_TIMEOUT_MS; ;) {
+      const admin = this.#client().admin()
+      try {
+        await admin.connect()
+        return await run(admin)
+      } catch (error) {
+        // it picked a broker that is down or frozen, and sent nothing; the next pick is another
+        if (!isUnconnected(error) || Date.now() > deadline) throw error
+        await sleep(POLL_MS)
+      } finally {
+        await admin.disconnect()
+      }
     }
   }
 
@@ -403,6 +409,10 @@ export class KafkaServer {
     if (node === undefined) throw new Error('TRIBUTARY_KAFKA_BROKERS are not ours to stop')
     return node
   }
+}
+
+function isUnconnected(error: unknown): boolean {
+  return error instanceof Error && error.message === 'Broker not connected'
 }
 
 async function partitionsOf(admin: Admin, topic: string): Promise<PartitionMetadata[]> {

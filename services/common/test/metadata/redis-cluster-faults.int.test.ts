@@ -183,7 +183,8 @@ describe('leases in a real Redis', () => {
     const server = await startServer()
     const proxy = await TcpProxy.start({ targetPort: server.port })
     after(() => proxy.stop())
-    const metadata = await connectMetadata({ host: '127.0.0.1', port: proxy.port })
+    const place = { host: '127.0.0.1', port: proxy.port }
+    const metadata = await connectMetadata(place, { timeoutMs: 5000 })
     await metadata.beat(memberNamed('a'), 60_000)
     const request = { partition: 0, member: 'a', epochFloor: 7, requestId: 'one' }
     // the server knows the script from now on: the next answer is that of the call itself

@@ -165,7 +165,11 @@ describe('the gRPC receiver', () => {
     await withReceivers({ limits: { sweepIntervalMs: 50 } }, async (harness) => {
       harness.probe.before = () => new Promise((resolve) => setTimeout(resolve, 2000).unref())
       for (const timeoutMs of [150, 250, 1000]) {
-        const error = await callGrpcJs(harness, BODY, { deadline: Date.now() + timeoutMs })
+        let error = await callGrpcJs(harness, BODY, { deadline: Date.now() + timeoutMs })
+        // on a busy machine the client's own timer can be first: rarely, not again and again
+        for (let again = 0; again < 3 && error?.code === 4; again++) {
+          error = await callGrpcJs(harness, BODY, { deadline: Date.now() + timeoutMs })
+        }
         assert.equal(error?.code, 14, `${String(timeoutMs)} ms`)
         assert.match(error.metadata.get('grpc-status-details-bin').join(), /RetryInfo/)
       }
