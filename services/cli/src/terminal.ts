@@ -21,7 +21,7 @@ export function processTerminal(): Terminal {
 }
 
 /** Writes and waits where the reader is slower than we are. */
-export async function writeText(stream: Writable, text: string): Promise<void> {
+export async function writeText(stream: Writable, text: string | Uint8Array): Promise<void> {
   if (stream.write(text)) return
   await new Promise<void>((resolve, reject) => {
     const done = (error?: Error): void => {

@@ -7,17 +7,26 @@ import { pipeline } from 'node:stream/promises'
 import type { DuckDBConnection } from '@duckdb/node-api'
 
 import { processEnvironment } from '@tributary/common/config/config'
-import { choice, text } from '@tributary/common/config/setting'
+import { REDIS_RELATIONS, redisSettings } from '@tributary/common/config/redis-settings'
+import type { RedisConfig } from '@tributary/common/config/redis-settings'
+import { boolean, choice, text, url } from '@tributary/common/config/setting'
 import { parseSettings } from '@tributary/common/config/setting-table'
+import type { ConfigOf, Relation } from '@tributary/common/config/setting-table'
+import type { FileSelection } from '@tributary/common/catalogue/file-index'
 import { AppError } from '@tributary/common/errors'
+import type { ObjectStore } from '@tributary/common/object-store/object-store'
 
 import { ExitStatus } from '../command.ts'
 import type { Command } from '../command.ts'
-import { readCommittedFiles } from '../query/committed-files.ts'
+import { adminAccessSettings } from '../cluster/cluster-options.ts'
+import { ClusterAccess } from '../cluster/cluster-view.ts'
+import { readFiles } from '../query/catalogue-source.ts'
 import { cacheSettings, localPaths } from '../query/local-files.ts'
 import { writeCsv, writeJson, writeTable } from '../query/result-writer.ts'
+import { fetchUnflushed } from '../query/unflushed-rows.ts'
+import type { UnflushedRows } from '../query/unflushed-rows.ts'
 import { openTelemetryDatabase, quoteText } from '../query/telemetry-database.ts'
-import type { MovedColumns } from '../query/telemetry-database.ts'
+import type { LocalFile, MovedColumns } from '../query/telemetry-database.ts'
 import { openStore, storeLocationSettings } from '../store-options.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -25,15 +34,43 @@ import type { Terminal } from '../terminal.ts'
 const MOVED_SHOWN_MAX = 5
 const FORMATS = ['auto', 'table', 'json', 'csv', 'parquet'] as const
 
+const HOUR = {
+  pattern: /^\d{4}-\d{2}-\d{2}T\d{2}$/,
+  bounds: 'an hour such as 2026-11-21T03',
+}
+
 const querySettings = {
   format: choice(FORMATS, {
     default: 'auto',
     sentence: 'How rows are written; auto: a table on a terminal, JSON else.',
   }),
   tenant: text({ default: undefined, sentence: 'Only files of this tenant; default: all.' }),
+  fromHour: text({ ...HOUR, default: undefined, sentence: 'Only files of this hour (UTC) on.' }),
+  toHour: text({ ...HOUR, default: undefined, sentence: 'Only files up to and with this hour.' }),
+  unflushed: boolean({
+    default: false,
+    sentence:
+      'Also rows that ingesters of a cluster hold and that are in no file; needs --redis-url.',
+  }),
+  partial: boolean({
+    default: false,
+    sentence: 'With --unflushed: answer also where some partitions have no owner that answers.',
+  }),
+  ...adminAccessSettings,
   ...cacheSettings,
 }
-const settings = { ...querySettings, ...storeLocationSettings }
+/** Without one of two settings there is no Redis to ask. */
+const indexSettings = {
+  ...redisSettings,
+  redisUrl: url({
+    default: undefined,
+    schemes: ['redis', 'rediss'],
+    sentence:
+      'Redis of a cluster: its file index is read instead of all commits, and who owns what.',
+  }),
+}
+const settings = { ...querySettings, ...storeLocationSettings, ...indexSettings }
+type QueryConfig = ConfigOf<typeof settings>
 
 export const queryCommand: Command = {
   synopsis: '[flags] SQL',
@@ -41,12 +78,31 @@ export const queryCommand: Command = {
     'Runs SQL (DuckDB) over the files that the commits name: views logs, spans and metrics, late\n' +
     'rows included; column tenant says whose. Where tenants differ in the type of an attribute, each\n' +
     'type has a column of its own (attributes.code@int), and a line on standard error says so. Rows\n' +
-    'that are not flushed yet are not seen: run tributary flush first.',
+    'that are not flushed yet are seen with --unflushed, each once whatever is flushed meanwhile; of a\n' +
+    'standalone process after tributary flush.',
   sections: [
     { title: 'Query', table: querySettings },
     { title: 'Store', table: storeLocationSettings },
+    { title: 'Redis of a cluster', table: indexSettings },
   ],
   run: runQuery,
+}
+
+const RELATIONS: readonly Relation<typeof settings>[] = [
+  ...REDIS_RELATIONS.map((relation): Relation<typeof settings> => {
+    return (config) =>
+      relation(redisOf(config) ?? { ...config, redisUrl: redisSettings.redisUrl.default })
+  }),
+  (config) =>
+    config.unflushed && redisOf(config) === undefined
+      ? '--unflushed needs --redis-url: it tells which ingesters there are'
+      : undefined,
+]
+
+function redisOf(config: QueryConfig): RedisConfig | undefined {
+  const { redisUrl, redisSentinels } = config
+  if (redisUrl === undefined && redisSentinels === undefined) return undefined
+  return { ...config, redisUrl: redisUrl ?? redisSettings.redisUrl.default }
 }
 
 async function runQuery(args: readonly string[], terminal: Terminal): Promise<number> {
@@ -54,6 +110,7 @@ async function runQuery(args: readonly string[], terminal: Terminal): Promise<nu
     args,
     environment: processEnvironment(),
     positionals: ['SQL'],
+    relations: RELATIONS,
   })
   const format = config.format === 'auto' ? defaultFormat(terminal) : config.format
   if (format === 'parquet' && terminal.isInteractive) {
@@ -62,17 +119,13 @@ async function runQuery(args: readonly string[], terminal: Terminal): Promise<nu
     })
   }
   const store = await openStore(config)
+  let unflushed: UnflushedRows | undefined
   try {
-    const committed = (await readCommittedFiles(store)).filter(
-      (file) => config.tenant === undefined || file.tenant === config.tenant,
-    )
-    if (committed.length === 0) {
-      terminal.err.write(`no files yet in ${store.url}: the views are empty\n`)
-    }
-    const paths = await localPaths(store, committed, config)
-    const connection = await openTelemetryDatabase(
-      committed.map(({ tenant, signal }, index) => ({ path: paths[index]!, tenant, signal })),
-      (columns) => terminal.err.write(movedText(columns, positionals[0]!)),
+    // before the commits are read: what is flushed in between is in both, and left out of one
+    unflushed = await unflushedOf(config, terminal)
+    const files = await filesOf(store, config, unflushed, terminal)
+    const connection = await openTelemetryDatabase(files, (columns) =>
+      terminal.err.write(movedText(columns, positionals[0]!)),
     )
     try {
       await answer(connection, positionals[0]!, format, terminal)
@@ -80,9 +133,69 @@ async function runQuery(args: readonly string[], terminal: Terminal): Promise<nu
       connection.closeSync()
     }
   } finally {
+    await unflushed?.remove()
     await store.close()
   }
   return ExitStatus.ok
+}
+
+/** @throws AppError not_ready where a partition can not be asked, unless a part is enough */
+async function unflushedOf(
+  config: QueryConfig,
+  terminal: Terminal,
+): Promise<UnflushedRows | undefined> {
+  const redis = redisOf(config)
+  if (!config.unflushed || redis === undefined) return undefined
+  const access = await ClusterAccess.open(redis, config.adminTls)
+  try {
+    const unflushed = await fetchUnflushed(access, selectionOf(config))
+    const { missing } = unflushed
+    if (missing.size === 0) return unflushed
+    const partitions = [...missing].map(([partition, reason]) => `${partition}: ${reason}`)
+    if (!config.partial) {
+      await unflushed.remove()
+      throw new AppError('not_ready', 'unflushed rows of some partitions can not be had', {
+        details: { partitions, remedy: 'try again, or say --partial' },
+      })
+    }
+    const told = `partial: unflushed rows are missing of partition ${partitions.join(', of ')}`
+    terminal.err.write(`${told}\n`)
+    return unflushed
+  } finally {
+    access.close()
+  }
+}
+
+function selectionOf({ tenant, fromHour, toHour }: QueryConfig): FileSelection {
+  return {
+    ...(tenant === undefined ? {} : { tenant }),
+    ...(fromHour === undefined ? {} : { fromHour }),
+    ...(toHour === undefined ? {} : { toHour }),
+  }
+}
+
+async function filesOf(
+  store: ObjectStore,
+  config: QueryConfig,
+  unflushed: UnflushedRows | undefined,
+  terminal: Terminal,
+): Promise<readonly LocalFile[]> {
+  const { files: committed, told } = await readFiles({
+    store,
+    redis: redisOf(config),
+    selection: selectionOf(config),
+    cuts: unflushed?.cuts ?? [],
+  })
+  if (told !== '') terminal.err.write(`${told}\n`)
+  if (unflushed !== undefined) {
+    const { rows, cuts } = unflushed
+    terminal.err.write(`unflushed: ${rows} rows of ${cuts.length} partitions\n`)
+  } else if (committed.length === 0) {
+    terminal.err.write(`no files yet in ${store.url}: the views are empty\n`)
+  }
+  const paths = await localPaths(store, committed, config)
+  const local = committed.map(({ tenant, signal }, at) => ({ path: paths[at]!, tenant, signal }))
+  return [...local, ...(unflushed?.files ?? [])]
 }
 
 /** Tenants that decided differently about a name that the query has: where the others' values stand. */

@@ -44,7 +44,7 @@ export class FileCache {
         details: {
           problems: [
             `the query needs ${bytes} bytes of files, --cache-bytes-max allows ${this.#bytesMax}: ` +
-              'raise it, or narrow the query with --tenant, --from and --until',
+              'raise it, or take fewer files with --tenant and the flags of time',
           ],
         },
       })

@@ -59,14 +59,17 @@ export class SmallCluster {
     ])
     const config = { 'message.timestamp.type': 'LogAppendTime' }
     await kafka.createTopic(TOPIC, { partitions, config })
-    const { endpoint, region, credentials } = s3
-    const logger = createLogger({ name: 'test', level: 'silent' })
-    const url = `s3://${s3.bucket}/small`
+    const { credentials } = s3
     // commands find them where everybody's do
     process.env['AWS_ACCESS_KEY_ID'] = credentials.accessKeyId
     process.env['AWS_SECRET_ACCESS_KEY'] = credentials.secretAccessKey
-    const store = await openObjectStore(url, { endpoint, region, credentials, logger })
+    const store = await openPrefix(s3, 'small')
     return new SmallCluster({ folder, kafka, redis, s3, store })
+  }
+
+  /** Another store of the bucket. */
+  openStore(prefix: string): Promise<ObjectStore> {
+    return openPrefix(this.s3, prefix)
   }
 
   /** Starts a role and waits until it is ready. */
@@ -160,6 +163,12 @@ export class SmallCluster {
     await Promise.all([this.s3.stop(), this.redis.stop(), this.kafka.stop()])
     await rm(this.folder, { recursive: true, force: true })
   }
+}
+
+function openPrefix(s3: S3Server, prefix: string): Promise<ObjectStore> {
+  const { endpoint, region, credentials, bucket } = s3
+  const logger = createLogger({ name: 'test', level: 'silent' })
+  return openObjectStore(`s3://${bucket}/${prefix}`, { endpoint, region, credentials, logger })
 }
 
 /** Asks until it is so. @throws Error with the last answer after `timeoutMs` */

@@ -1,0 +1,195 @@
+/**
+ * Rows that are in no committed file yet, from the ingesters that hold them. Each owner says from which
+ * offset on it answers; the commits that end there or before hold the rest, whatever is flushed
+ * meanwhile. So owners are asked first and commits are read afterwards, never the other way round.
+ */
+import { createWriteStream } from 'node:fs'
+import type { WriteStream } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { finished } from 'node:stream/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import type { FileSelection } from '@tributary/common/catalogue/file-index'
+import { AppError, toAppError } from '@tributary/common/errors'
+import type { UnflushedFile, UnflushedRange } from '@tributary/common/ingester-service'
+import { SIGNAL_NAMES } from '@tributary/common/signal'
+
+import type { ClusterAccess } from '../cluster/cluster-view.ts'
+import { writeText } from '../terminal.ts'
+import type { PartitionCut } from './catalogue-source.ts'
+import type { LocalFile } from './telemetry-database.ts'
+
+export interface UnflushedRows {
+  /** In a temporary folder, until `remove`. */
+  readonly files: readonly LocalFile[]
+  readonly rows: number
+  readonly cuts: readonly PartitionCut[]
+  /** Partitions whose rows could not be had, and why. */
+  readonly missing: ReadonlyMap<number, string>
+  remove(): Promise<void>
+}
+
+/** Of one partition: encoding its memory takes a second or two. */
+const READ_TIMEOUT_MS = 120_000
+/** A partition that changes hands is asked for again, and an ingester with other readers too. */
+const TRIES_MAX = 6
+const PAUSE_MS = 500
+
+/** @throws AppError metadata_unavailable; other failures are in `missing` */
+export async function fetchUnflushed(
+  access: ClusterAccess,
+  selection: FileSelection,
+): Promise<UnflushedRows> {
+  const folder = await mkdtemp(join(tmpdir(), 'tributary-unflushed-'))
+  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true })
+  try {
+    const fetched: FetchedPartition[] = []
+    let missing = new Map<number, string>()
+    for (let tries = 1; tries === 1 || (missing.size > 0 && tries <= TRIES_MAX); tries++) {
+      if (tries > 1) await sleep(PAUSE_MS)
+      const wanted = tries === 1 ? undefined : missing
+      const round = await askOwners(access, selection, join(folder, String(tries)), wanted)
+      fetched.push(...round.fetched)
+      missing = round.missing
+    }
+    return {
+      files: fetched.flatMap(({ files }) => files),
+      rows: fetched.reduce((sum, { rows }) => sum + rows, 0),
+      cuts: fetched.map(({ cut }) => cut),
+      missing,
+      remove,
+    }
+  } catch (error) {
+    await remove()
+    throw error
+  }
+}
+
+interface FetchedPartition {
+  readonly cut: PartitionCut
+  readonly files: readonly LocalFile[]
+  readonly rows: number
+}
+
+interface Round {
+  readonly fetched: FetchedPartition[]
+  readonly missing: Map<number, string>
+}
+
+/** Ingesters side by side, the partitions of each one after the other: that is what they allow. */
+async function askOwners(
+  access: ClusterAccess,
+  selection: FileSelection,
+  prefix: string,
+  wanted: ReadonlyMap<number, string> | undefined,
+): Promise<Round> {
+  const { leases, members } = await access.view()
+  const addresses = new Map(members.map(({ id, address }) => [id, address]))
+  const round: Round = { fetched: [], missing: new Map() }
+  const byOwner = Map.groupBy(
+    [...leases.values()].filter(({ partition }) => wanted?.has(partition) !== false),
+    ({ owner }) => addresses.get(owner),
+  )
+  const asked = [...byOwner].map(async ([address, owned]) => {
+    for (const { partition } of owned) {
+      if (address === undefined) {
+        round.missing.set(partition, 'nobody owns it')
+        continue
+      }
+      const path = `${prefix}-${partition}`
+      const outcome = await readPartition(access, address, partition, selection, path)
+      if (typeof outcome === 'string') round.missing.set(partition, outcome)
+      else round.fetched.push(outcome)
+    }
+  })
+  await Promise.all(asked)
+  return round
+}
+
+/** Why it could not be read, where it could not. */
+async function readPartition(
+  access: ClusterAccess,
+  address: string,
+  partition: number,
+  selection: FileSelection,
+  prefix: string,
+): Promise<FetchedPartition | string> {
+  const request = {
+    partition,
+    tenant: selection.tenant ?? '',
+    signal: selection.signal ?? '',
+  }
+  const sink = new FileSink(prefix, selection)
+  let range: UnflushedRange | undefined
+  try {
+    const messages = access.clientOf(address).readUnflushed(request, READ_TIMEOUT_MS)
+    for await (const message of messages) {
+      if (message.range) range = message.range
+      if (message.file) await sink.begin(message.file)
+      if (message.data) await sink.write(message.data)
+    }
+    await sink.end()
+  } catch (error) {
+    await sink.abandon()
+    const failure = toAppError(error)
+    if (failure.code === 'internal') throw error
+    return `${failure.message} (${String(failure.details['answer'] ?? address)})`
+  }
+  if (range === undefined) return 'the answer has no range'
+  const { logId, topic, start } = range
+  const cut = { id: { logId, topic, partition }, start: BigInt(start) }
+  return { cut, files: sink.files, rows: sink.rows }
+}
+
+/** Writes the files of one answer, one after the other, as the selection wants them. */
+class FileSink {
+  readonly files: LocalFile[] = []
+  rows = 0
+  readonly #prefix: string
+  readonly #selection: FileSelection
+  #stream: WriteStream | undefined
+
+  constructor(prefix: string, selection: FileSelection) {
+    this.#prefix = prefix
+    this.#selection = selection
+  }
+
+  async begin({ tenant, signal, hour, rows }: UnflushedFile): Promise<void> {
+    await this.end()
+    const name = SIGNAL_NAMES.find((known) => known === signal)
+    if (name === undefined) {
+      throw new AppError('invalid_file', 'an ingester names a signal that is none', {
+        details: { signal },
+      })
+    }
+    const { fromHour = '', toHour = '~' } = this.#selection
+    if (hour !== 'late' && (hour < fromHour || hour > toHour)) return
+    const path = `${this.#prefix}-${this.files.length}.parquet`
+    this.#stream = createWriteStream(path)
+    // awaited at the end of the file
+    this.#stream.on('error', () => undefined)
+    this.files.push({ path, tenant, signal: name })
+    this.rows += Number(rows)
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    if (this.#stream === undefined) return
+    await writeText(this.#stream, bytes)
+  }
+
+  async end(): Promise<void> {
+    const stream = this.#stream
+    this.#stream = undefined
+    if (stream === undefined) return
+    stream.end()
+    await finished(stream)
+  }
+
+  async abandon(): Promise<void> {
+    await this.end().catch(() => undefined)
+    for (const { path } of this.files) await rm(path, { force: true })
+    this.files.length = 0
+  }
+}
