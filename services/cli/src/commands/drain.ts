@@ -116,13 +116,13 @@ async function follow(
   tell: (text: string) => void,
 ): Promise<number> {
   let isOver = false
-  let failure: unknown
+  let failure: Error | undefined
   const ended = isDrained.then(
     () => {
       isOver = true
     },
     (error: unknown) => {
-      failure = error
+      failure = error instanceof Error ? error : new Error(String(error))
       isOver = true
     },
   )

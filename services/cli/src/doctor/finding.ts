@@ -42,7 +42,7 @@ export function errorText(error: unknown): string {
   const texts: string[] = []
   let inner: unknown = error
   for (let depth = 0; depth < CAUSE_DEPTH_MAX && inner !== undefined; depth++) {
-    const text = inner instanceof Error ? messageOf(inner) : String(inner)
+    const text = inner instanceof Error ? messageOf(inner) : JSON.stringify(inner)
     if (!texts.some((known) => known.includes(text))) texts.push(text)
     inner = inner instanceof Error ? inner.cause : undefined
   }

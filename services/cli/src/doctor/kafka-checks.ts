@@ -1,7 +1,7 @@
 import { systemClock } from '@tributary/common/clock'
 import type { KafkaConfig, KafkaProfile } from '@tributary/common/config/kafka-settings'
 import { parseBrokerAddress } from '@tributary/common/log/broker-socket'
-import { KafkaError } from '@tributary/common/log/kafka-error'
+import type { KafkaError } from '@tributary/common/log/kafka-error'
 import { kafkaLogOptions } from '@tributary/common/log/kafka-partition-log'
 import { TopicAdmin } from '@tributary/common/log/topic-admin'
 import { checkTopic } from '@tributary/common/log/topic-check'

@@ -40,7 +40,7 @@ export function routingFaults(): Fault[] {
       // what is answered now is stored, and nobody hears of it: all of it comes again
       run: async ({ cluster }, random) => {
         const lines = cluster.board.between('client', 'router')
-        for (const { proxy } of lines) await proxy.impair('down', { isSwallowed: true })
+        for (const { proxy } of lines) proxy.impair('down', { isSwallowed: true })
         try {
           await sleep(UNHEARD_MS)
           const written = await replaceTables(cluster.parts, random, 1)

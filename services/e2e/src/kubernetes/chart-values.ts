@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-import { isMap, isScalar, parseDocument, type Pair, type YAMLMap } from 'yaml'
+import { isMap, isScalar, parseDocument, type YAMLMap } from 'yaml'
 
 export const CHART_FOLDER = fileURLToPath(new URL('../../../../charts/tributary', import.meta.url))
 
@@ -27,7 +27,7 @@ export function readChartValues(): ChartValue[] {
 }
 
 function* valuesOf(map: YAMLMap, prefix: string, first?: string | null): Generator<ChartValue> {
-  for (const [position, pair] of (map.items as Pair[]).entries()) {
+  for (const [position, pair] of map.items.entries()) {
     const { key, value } = pair
     if (!isScalar(key)) throw new Error(`${prefix}: a key that is no scalar`)
     const path = `${prefix}${String(key.value)}`

@@ -1,5 +1,5 @@
 /** A whole ingester, the real one, on the ports of a simulated world. */
-import { FaultFileSystem } from '@tributary/common/testing/fault-file-system'
+import type { FaultFileSystem } from '@tributary/common/testing/fault-file-system'
 import { MemoryFileIndex } from '@tributary/common/testing/memory-file-index'
 import { MemoryObjectStore } from '@tributary/common/testing/memory-object-store'
 import { MemoryPartitionLog } from '@tributary/common/testing/memory-partition-log'
