@@ -22,7 +22,8 @@ export interface Filled {
 }
 
 export type FillOutcome =
-  | ({ readonly kind: 'filled' } & Filled)
+  /** The index has the chain up to `end`. */
+  | ({ readonly kind: 'filled'; readonly end: bigint } & Filled)
   /** The index claims an end that the chain does not have: it is of another past. */
   | { readonly kind: 'wrong'; readonly end: bigint }
   /** Another generation came meanwhile. */
@@ -41,7 +42,7 @@ export async function fillPartition(
 ): Promise<FillOutcome> {
   let commits = 0
   let files = 0
-  const end = indexed?.end ?? 0n
+  let end = indexed?.end ?? 0n
   if (indexed !== undefined && !(await hasCommit(store, indexed))) return { kind: 'wrong', end }
   for await (const spans of inBatches(inSpans(id, readChainFrom(store, id, end)))) {
     const outcomes = await target.applyAll(spans.map(({ span }) => span))
@@ -51,9 +52,10 @@ export async function fillPartition(
     for (const { span, commitCount } of spans) {
       commits += commitCount
       files += span.files.length
+      end = span.end
     }
   }
-  return { kind: 'filled', commits, files }
+  return { kind: 'filled', end, commits, files }
 }
 
 export interface RebuildReport extends Filled {

@@ -1,10 +1,12 @@
 /**
  * Keeps the index up with the partitions that this process owns. Commits are told to it and never wait
  * for it: one at a time is applied behind their back. What can not be applied in order, or fails, makes
- * the partition dirty, and a dirty one is filled from its chain as soon as the index answers again.
+ * the partition dirty, and a dirty one is filled from its chain as soon as the index answers again. Once a
+ * minute the index is asked whether it still has what it had: one that was emptied is filled again, also of
+ * partitions that nothing is committed to.
  * Bound: PENDING_MAX commits per partition; past it they are forgotten, the chain has them.
  */
-import type { Clock } from '../clock.ts'
+import type { Clock, Timer } from '../clock.ts'
 import type { CommitRecord } from '../commit/commit-record.ts'
 import type { Logger } from '../logger.ts'
 import type { Registry } from '../metrics.ts'
@@ -31,9 +33,13 @@ const PENDING_MAX = 16
 /** The pause after a failure is random, up to this, doubled with each further one. */
 const PAUSE_MS = 500
 const PAUSE_MS_MAX = 30_000
+/** One call of the index, for all partitions of the process. */
+const CHECK_INTERVAL_MS = 60_000
 
 interface Kept {
   readonly id: PartitionId
+  /** The index had the chain up to here. */
+  end: bigint
   /** Commits in order, each follows the one before. */
   pending: IndexSpan[]
   /** More is missing than what is pending. */
@@ -46,6 +52,7 @@ export class IndexKeeper {
   readonly #stop = new AbortController()
   readonly #drift: Counter
   readonly #filled: Counter
+  readonly #timer: Timer
   #running: Promise<void> | undefined
   #failures = 0
 
@@ -71,11 +78,12 @@ export class IndexKeeper {
         this.set([...kept.values()].filter(hasWork).length)
       },
     })
+    this.#timer = options.clock.every(CHECK_INTERVAL_MS, () => void this.#check())
   }
 
   /** This process owns the partition now: the index is brought up to its chain. */
   opened(id: PartitionId): void {
-    this.#kept.set(partitionPath(id), { id, pending: [], isDirty: true })
+    this.#kept.set(partitionPath(id), { id, end: 0n, pending: [], isDirty: true })
     this.#wake()
   }
 
@@ -102,6 +110,7 @@ export class IndexKeeper {
 
   /** Leaves what is not applied to the next owner. */
   async close(): Promise<void> {
+    this.#timer.cancel()
     this.#stop.abort()
     await this.#running
   }
@@ -136,7 +145,23 @@ export class IndexKeeper {
     // others may have come meanwhile
     kept.pending = kept.pending.slice(spans.length)
     const isInOrder = outcomes.every(({ kind }) => kind === 'applied' || kind === 'known')
-    if (!isInOrder) this.#taint(kept)
+    if (isInOrder) kept.end = spans.at(-1)!.end
+    else this.#taint(kept)
+  }
+
+  /** Finds partitions of which the index has lost commits. */
+  async #check(): Promise<void> {
+    const ends = new Map([...this.#kept.values()].map((kept) => [kept, kept.end]))
+    try {
+      const { chains } = await this.#options.index.state()
+      for (const [kept, end] of ends) {
+        if ((chains.get(partitionPath(kept.id))?.end ?? 0n) < end) this.#taint(kept)
+      }
+    } catch {
+      // whoever has something to say to the index tells of it; else it is asked again in a minute
+      return
+    }
+    this.#wake()
   }
 
   async #fill(kept: Kept): Promise<void> {
@@ -146,6 +171,7 @@ export class IndexKeeper {
     const { generation, chains } = await index.state()
     const outcome = await fillPartition(index, store, kept.id, chains.get(partitionPath(kept.id)))
     if (outcome.kind === 'filled') {
+      kept.end = outcome.end
       this.#filled.inc(outcome.commits)
       return
     }

@@ -63,6 +63,26 @@ describe('IndexKeeper', () => {
     assert.equal(await endOf(1), 0n)
   })
 
+  it('fills an index that was emptied, also where nothing more is committed', async () => {
+    const { keeper, chains, state, clock, index, valueOf } = await setUp()
+    keeper.opened(chains.idOf(0))
+    keeper.opened(chains.idOf(1))
+    await clock.run(keeper.settled())
+    for (let count = 0; count < 4; count++) keeper.committed(await chains.commit(count % 2))
+    await clock.run(keeper.settled())
+    state.flushAll()
+    assert.ok((await checkIndexDrift(index, chains.store)).behind > 0)
+    await clock.advance(60_000)
+    await clock.run(keeper.settled())
+    const { isTrue, behind } = await checkIndexDrift(index, chains.store)
+    assert.deepEqual({ isTrue, behind }, { isTrue: true, behind: 0 })
+    assert.equal(await valueOf('drift_total'), 0)
+    await keeper.close()
+    state.flushAll()
+    await clock.advance(120_000)
+    assert.ok((await checkIndexDrift(index, chains.store)).behind > 0)
+  })
+
   it('holds little while the index is away, and fills it when it is back', async () => {
     const { keeper, chains, calls, clock, index, valueOf } = await setUp()
     keeper.opened(chains.idOf(0))

@@ -7,12 +7,15 @@ import { Clients } from './clients.ts'
 import { ClusterWorld } from './cluster-world.ts'
 import { Nemesis } from './nemesis.ts'
 import { judge, type Judgement } from './oracle.ts'
+import { BEAT_MS, TIME_TO_LIVE_MS } from './simulated-ingester.ts'
 import type { RunOutcome } from './simulate.ts'
 import type { WorldOptions } from './world.ts'
 
-/** Pauses between tries grow up to 30 s, and one may have begun just before all was healed. */
+/** Pauses grow up to 30 s, one may have begun just before all was healed; the index is checked once a minute. */
 const DRAIN_MS_MAX = 120_000
 const LOOK_MS = 250
+/** Until the first owners have opened their partitions. */
+const SETTLE_MS = 2 * BEAT_MS + TIME_TO_LIVE_MS + 3 * BEAT_MS
 
 export async function runCluster(options: WorldOptions): Promise<RunOutcome> {
   const world = new ClusterWorld(options)
@@ -30,6 +33,8 @@ export async function runCluster(options: WorldOptions): Promise<RunOutcome> {
     faults: nemesis.faults,
     requests: ledger.requests,
     acknowledged: ledger.acknowledged,
+    refusedCommits: world.bucket.refusedCommits,
+    processes: nemesis.processes,
     records: Array.from({ length: broker.partitionCount }, (_, partition) =>
       Number(broker.bounds(partition).end),
     ).reduce((sum, count) => sum + count, 0),
@@ -40,17 +45,20 @@ export async function runCluster(options: WorldOptions): Promise<RunOutcome> {
 async function act(world: ClusterWorld, nemesis: Nemesis): Promise<Judgement> {
   const { clock, random, violations, broker } = world
   nemesis.begin()
+  // leases are taken only once the store of them is old enough: most of the trouble comes after that
+  if (random.chance(0.9)) await clock.sleep(SETTLE_MS)
   const clients = new Clients({
     world,
     partitions: broker.partitionCount,
     endpoints: () => nemesis.routers,
     count: 2 + random.below(3),
-    requestsEach: 2 + random.below(4),
-    gapMsMax: 1500,
+    requestsEach: 3 + random.below(5),
+    gapMsMax: 900,
   })
   await nemesis.harm()
   nemesis.heal()
-  clients.sendLast()
+  // most of the time: an index that was emptied has to be filled without a commit too
+  if (random.chance(0.8)) clients.sendLast()
   const healedMs = clock.monotonicMs()
   let wanting: string | undefined
   for (;;) {

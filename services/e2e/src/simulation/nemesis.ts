@@ -47,6 +47,8 @@ export class Nemesis {
   #names = 0
   #snapshot: ReturnType<ClusterWorld['leases']['state']['snapshot']> | undefined
   faults = 0
+  /** Starts of ingesters and routers. */
+  processes = 0
 
   constructor(world: ClusterWorld) {
     this.#world = world
@@ -84,13 +86,12 @@ export class Nemesis {
   async harm(): Promise<void> {
     const { clock, random } = this.#world
     drawTroubles(this.#world)
-    // leases are taken only once the store of them is old enough: most of the trouble comes after that
-    await clock.sleep(random.below(2000))
-    for (let count = 3 + random.below(6); count > 0; count--) {
+    for (let count = 4 + random.below(7); count > 0; count--) {
+      await clock.sleep(random.below(700))
       this.#harmOnce()
       this.faults++
-      await clock.sleep(random.below(1000))
     }
+    await clock.sleep(random.below(1000))
   }
 
   heal(): void {
@@ -122,16 +123,18 @@ export class Nemesis {
 
   #join(name = `host-${String(this.#names++)}`, disk?: FaultFileSystem): void {
     const own = disk ?? new FaultFileSystem(this.#world.random.uint32())
+    this.processes++
     this.#ingesters.push(new SimulatedIngester(this.#world, name, own))
   }
 
   #addRouter(): void {
+    this.processes++
     this.#routers.push(new SimulatedRouter(this.#world, `router-${String(this.#names++)}`))
   }
 
   #harmOnce(): void {
     const { random, clock, leases } = this.#world
-    const one = this.#ingesters.length === 0 ? undefined : random.pick(this.#ingesters)
+    const one = this.#someIngester()
     const router = this.#routers.length === 0 ? undefined : random.pick(this.#routers)
     const harms: readonly (readonly [name: string, act: () => void])[] = [
       ['kill', () => one && this.#kill(one)],
@@ -145,6 +148,7 @@ export class Nemesis {
       ['drain', () => one && this.#drain(one)],
       ['cut from leases', () => one && this.#cut(one)],
       ['flush leases', () => leases.state.flushAll()],
+      ['free leases', () => this.#freeLeases()],
       ['leases go back', () => this.#rewind()],
       ['split leases', () => this.#split()],
       ['flush index', () => this.#world.indexState.flushAll()],
@@ -161,6 +165,24 @@ export class Nemesis {
     const [name, act] = random.pick(harms)
     this.#note(name)
     act()
+  }
+
+  /** More often than not one that owns something. */
+  #someIngester(): SimulatedIngester | undefined {
+    const { random } = this.#world
+    const owners = this.#ingesters.filter(({ owned }) => owned.length > 0)
+    const among = owners.length > 0 && random.chance(0.7) ? owners : this.#ingesters
+    return among.length === 0 ? undefined : random.pick(among)
+  }
+
+  /** Somebody else may take what its owner still works on. */
+  #freeLeases(): void {
+    const { state } = this.#world.leases
+    const snapshot = state.snapshot()
+    const leases = snapshot.leases.map(([partition, lease]) => {
+      return [partition, { ...lease, owner: '' }] as const
+    })
+    state.restore({ ...snapshot, leases })
   }
 
   #killProcess(process: SimulatedProcess): void {

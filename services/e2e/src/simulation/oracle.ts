@@ -22,20 +22,30 @@ export interface OracleOptions {
   readonly index: MemoryIndexState | undefined
 }
 
+/** What there was to judge: a run in which nothing happens proves nothing. */
 export interface Judgement {
   readonly commits: number
   readonly files: number
   readonly rowsStored: number
+  /** Of chunks and batches that came again. */
+  readonly rowsSuppressed: number
+  readonly rowsQuarantined: number
+  /** Commits of another writer than the one before. */
+  readonly ownerChanges: number
 }
 
 export function judge(options: OracleOptions): Judgement {
   const { bucket, ledger, violations, partitions, index } = options
   const counts = new Map<string, number>()
   const keys = new Set<string>()
-  let commits = 0
+  const all: CommitRecord[] = []
+  let ownerChanges = 0
   for (const { id, logEnd } of partitions) {
     const chain = chainOf(bucket, id)
-    commits += chain.length
+    all.push(...chain)
+    ownerChanges += chain.filter(
+      ({ writer }, index) => index > 0 && writer !== chain[index - 1]?.writer,
+    ).length
     const end = BigInt(chain.at(-1)?.end ?? 0)
     if (logEnd !== undefined && end !== logEnd) {
       violations.add('O1', `the chain ends at ${String(end)}, its log at ${String(logEnd)}`)
@@ -51,7 +61,16 @@ export function judge(options: OracleOptions): Judgement {
   }
   checkRows(ledger, counts, violations)
   if (index !== undefined) checkIndexFiles(index, keys, violations)
-  return { commits, files: keys.size, rowsStored: counts.size }
+  const sum = (read: (record: CommitRecord) => number): number =>
+    all.reduce((total, record) => total + read(record), 0)
+  return {
+    commits: all.length,
+    files: keys.size,
+    rowsStored: counts.size,
+    rowsSuppressed: sum((record) => record.counts.rowsSuppressed),
+    rowsQuarantined: sum((record) => record.counts.rowsQuarantined),
+    ownerChanges,
+  }
 }
 
 /** The commits from 0 on, each at the place where the one before ended. */

@@ -20,6 +20,11 @@ export interface Report {
   readonly rowsStored: number
   readonly commits: number
   readonly files: number
+  readonly processes: number
+  readonly refusedCommits: number
+  readonly ownerChanges: number
+  readonly rowsSuppressed: number
+  readonly rowsQuarantined: number
 }
 
 /** Seeds that are listed one by one. */
@@ -39,6 +44,11 @@ export function emptyReport(): Report {
     rowsStored: 0,
     commits: 0,
     files: 0,
+    processes: 0,
+    refusedCommits: 0,
+    ownerChanges: 0,
+    rowsSuppressed: 0,
+    rowsQuarantined: 0,
   }
 }
 
@@ -67,6 +77,11 @@ export function merged(left: Report, right: Report): Report {
     rowsStored: left.rowsStored + right.rowsStored,
     commits: left.commits + right.commits,
     files: left.files + right.files,
+    processes: left.processes + right.processes,
+    refusedCommits: left.refusedCommits + right.refusedCommits,
+    ownerChanges: left.ownerChanges + right.ownerChanges,
+    rowsSuppressed: left.rowsSuppressed + right.rowsSuppressed,
+    rowsQuarantined: left.rowsQuarantined + right.rowsQuarantined,
   }
 }
 
@@ -76,8 +91,9 @@ export function reportLines(report: Report, seconds: number): string[] {
   return [
     `${String(seeds)} seeds, ${String(violations.length)} with violations`,
     `${seconds.toFixed(0)} s, ${cpuSeconds.toFixed(0)} s of CPU (${perSeedMs} ms a seed), ${(virtualSeconds / 3600).toFixed(1)} h of virtual time`,
-    `${String(report.faults)} faults, ${String(report.acknowledged)} of ${String(report.requests)} requests acknowledged, ${String(report.records)} records in the log`,
-    `${String(report.rowsStored)} rows in ${String(report.files)} files of ${String(report.commits)} commits`,
+    `${String(report.faults)} faults, ${String(report.processes)} starts of processes, ${String(report.ownerChanges)} commits of another owner than the one before, ${String(report.refusedCommits)} refused`,
+    `${String(report.acknowledged)} of ${String(report.requests)} requests acknowledged, ${String(report.records)} records in the log`,
+    `${String(report.rowsStored)} rows in ${String(report.files)} files of ${String(report.commits)} commits; ${String(report.rowsSuppressed)} came again, ${String(report.rowsQuarantined)} in quarantine`,
     ...violations
       .slice(0, LISTED_MAX)
       .map((each) => `seed ${String(each.seed)}: ${each.violations.map(textOf).join('; ')}`),

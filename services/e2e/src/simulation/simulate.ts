@@ -20,6 +20,9 @@ export interface RunOutcome extends Judgement {
   readonly requests: number
   readonly acknowledged: number
   readonly records: number
+  readonly refusedCommits: number
+  /** Starts of processes. */
+  readonly processes: number
 }
 
 export interface SimulateOptions {

@@ -43,6 +43,8 @@ export class StandaloneNemesis {
   #disk: FaultFileSystem
   #isHealed = false
   faults = 0
+  /** Starts. */
+  processes = 0
 
   constructor(world: World) {
     this.#world = world
@@ -104,6 +106,7 @@ export class StandaloneNemesis {
   #start(): void {
     if (this.#isHealed) this.#healDisk()
     this.#world.note('* start')
+    this.processes++
     this.#standalone = new SimulatedStandalone(this.#world, this.#disk, () => {
       this.#world.note('* it ends by itself')
       this.#kill()

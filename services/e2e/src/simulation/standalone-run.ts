@@ -25,6 +25,8 @@ export async function runStandalone(options: WorldOptions): Promise<RunOutcome> 
     faults: nemesis.faults,
     requests: ledger.requests,
     acknowledged: ledger.acknowledged,
+    refusedCommits: world.bucket.refusedCommits,
+    processes: nemesis.processes,
     records: 0,
     ...judgement,
   }

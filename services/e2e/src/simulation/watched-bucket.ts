@@ -7,15 +7,9 @@ import type { Clock } from '@tributary/common/clock'
 import { parseCommitRecord, type CommitRecord } from '@tributary/common/commit/commit-record'
 import { COMMITS_PREFIX, DATA_PREFIX, LATE_PREFIX } from '@tributary/common/paths'
 import { partitionPath } from '@tributary/common/paths'
-import { MemoryBucket, type StoreFaults } from '@tributary/common/testing/memory-object-store'
+import { MemoryBucket } from '@tributary/common/testing/memory-object-store'
 import type { SeededRandom } from '@tributary/common/testing/seeded-random'
 import type { Violations } from './violations.ts'
-
-export interface BucketFaults extends StoreFaults {
-  /** A put arrives once more, up to `repeatMsMax` later. */
-  repeatChance: number
-  repeatMsMax: number
-}
 
 interface SeenChain {
   end: bigint
@@ -24,9 +18,11 @@ interface SeenChain {
 }
 
 export class WatchedBucket extends MemoryBucket {
-  /** Changes at will. */
+  /** Chance that a put arrives once more, up to `repeatMsMax` later; changes at will. */
   repeatChance = 0
   repeatMsMax = 0
+  /** Commits that somebody else had made before (412). */
+  refusedCommits = 0
   readonly #violations: Violations
   readonly #note: (what: string) => void
   readonly #chains = new Map<string, SeenChain>()
@@ -58,9 +54,11 @@ export class WatchedBucket extends MemoryBucket {
 
   #put(key: string, body: Uint8Array, onlyIfAbsent: boolean): void {
     const before = this.objects.get(key)
+    const isSame = before !== undefined && Buffer.from(before.bytes).equals(body)
+    if (onlyIfAbsent && before !== undefined && !isSame) this.refusedCommits++
     super.put(key, body, onlyIfAbsent)
     this.#note(`stored ${key} ${String(body.length)}`)
-    if (before !== undefined && Buffer.from(before.bytes).equals(body)) return
+    if (isSame) return
     if (key.startsWith(COMMITS_PREFIX)) {
       this.#checkCommit(key, parseCommitRecord(body), before !== undefined)
     } else if (

@@ -69,6 +69,8 @@ async function fetchOne(
   offset: bigint,
 ): Promise<LogRecord> {
   const found = Promise.withResolvers<LogRecord>()
+  // it may fail before the reader is open and anybody waits for it
+  found.promise.catch(() => undefined)
   const fail = (message: string, cause?: unknown): void => {
     found.reject(new AppError('log_unavailable', message, { cause, details: { partition } }))
   }
