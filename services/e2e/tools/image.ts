@@ -3,7 +3,7 @@
  * take it. Where an engine runs, deploy/Dockerfile makes the same. The base layer is this machine's C
  * library and the pinned Node, the upper one the application.
  *
- *     npm run image -- --out tributary.tar --name localhost/tributary:0.1.0
+ *     npm run image -- --out tributary.tar --name localhost/tributary:0.1.0 [--name ANOTHER]
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -21,10 +21,11 @@ const { version } = JSON.parse(readFileSync(MANIFEST, 'utf8')) as { version: str
 const { values } = parseArgs({
   options: {
     out: { type: 'string', default: 'tributary-image.tar' },
-    name: { type: 'string', default: `localhost/tributary:${version}` },
+    name: { type: 'string', multiple: true, default: [`localhost/tributary:${version}`] },
   },
 })
 const out = resolve(values.out)
+const [name = '', ...otherNames] = values.name
 const work = mkdtempSync(join(tmpdir(), 'tributary-image-'))
 try {
   const base = join(work, 'base')
@@ -33,7 +34,8 @@ try {
   makeRoot(base, { 'usr/bin/node': process.execPath }, nativeFiles(upper))
   const bytes = await writeImage({
     out,
-    name: values.name,
+    name,
+    otherNames,
     layers: [base, upper],
     entrypoint: ['/usr/bin/node', 'services/cli/src/main.js'],
     environment: ['PATH=/usr/bin:/bin', 'NODE_ENV=production', 'TRIBUTARY_HOST=0.0.0.0'],
@@ -44,7 +46,7 @@ try {
       'org.opencontainers.image.licenses': 'Apache-2.0',
     },
   })
-  process.stdout.write(`${out}: ${values.name}, ${String(bytes)} bytes\n`)
+  process.stdout.write(`${out}: ${values.name.join(' ')}, ${String(bytes)} bytes\n`)
 } finally {
   rmSync(work, { recursive: true, force: true })
 }

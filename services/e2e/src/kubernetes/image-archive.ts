@@ -27,6 +27,8 @@ export interface ImageOptions {
   readonly out: string
   /** repository:tag */
   readonly name: string
+  /** More of them. */
+  readonly otherNames?: readonly string[]
   /** Folders that become layers, the first one lowest. */
   readonly layers: readonly string[]
   readonly entrypoint: readonly string[]
@@ -49,7 +51,13 @@ export async function writeImage(options: ImageOptions): Promise<number> {
       digests.push(await sha256Of(path))
     }
     writeFileSync(join(work, 'config.json'), JSON.stringify(configOf(options, digests)))
-    const manifest = [{ Config: 'config.json', RepoTags: [options.name], Layers: files }]
+    const manifest = [
+      {
+        Config: 'config.json',
+        RepoTags: [options.name, ...(options.otherNames ?? [])],
+        Layers: files,
+      },
+    ]
     writeFileSync(join(work, 'manifest.json'), JSON.stringify(manifest))
     tar(work, options.out, ['manifest.json', 'config.json', ...files])
     return statSync(options.out).size

@@ -21,6 +21,10 @@ const NEEDS =
   'set KUBECONFIG (kubectl and helm on the PATH, TRIBUTARY_TEST_IMAGE an image that the cluster can ' +
   'pull), or TRIBUTARY_KUBERNETES_TOOLS to a folder that brings a cluster up'
 
+const TAG = 'under-test'
+/** The same image by another name: to upgrade to. */
+const NEXT_TAG = 'under-test-next'
+
 /** Names of the images that the chart's dev servers have. */
 const DEV_IMAGES = {
   kafka: 'docker.io/apache/kafka:4.3.1',
@@ -81,6 +85,11 @@ export class KubernetesCluster {
   /** Takes down what `open` brought up. */
   async close(): Promise<void> {
     if (this.#tools !== undefined) await lastLine(join(this.#tools, 'cluster-down'), [], {})
+  }
+
+  /** The tag to upgrade the image under test to; undefined for a cluster that was given. */
+  get nextImageTag(): string | undefined {
+    return this.#tools === undefined ? undefined : NEXT_TAG
   }
 
   /** Flags of helm that name the image under test. */
@@ -148,10 +157,11 @@ function succeeded(what: string, { status, stdout, stderr }: Ran): string {
 async function makeImages(): Promise<{ archives: string[]; image: string }> {
   const folder = join(cacheFolder(), 'images')
   mkdirSync(folder, { recursive: true })
-  const image = 'localhost/tributary:under-test'
+  const image = `localhost/tributary:${TAG}`
+  const next = `localhost/tributary:${NEXT_TAG}`
   const archive = join(folder, `tributary-${String(process.pid)}.tar`)
   process.once('exit', () => rmSync(archive, { force: true }))
-  await run(process.execPath, [IMAGE_TOOL, '--out', archive, '--name', image])
+  await run(process.execPath, [IMAGE_TOOL, '--out', archive, '--name', image, '--name', next])
   const others = [...(await makeDevImages(folder, DEV_IMAGES)), await makeCollectorImage(folder)]
   return { archives: [archive, ...others], image }
 }
