@@ -9,6 +9,8 @@ import { parseArgs } from 'node:util'
 import { KubernetesCluster } from '@tributary/e2e/kubernetes/kubernetes-cluster'
 
 const TEST_TIMEOUT_MS = 600_000
+/** Exit status where no test ran because there is no cluster. */
+const NO_CLUSTER_STATUS = 3
 
 const { values, positionals } = parseArgs({
   options: { nodes: { type: 'string', default: '1' } },
@@ -17,6 +19,9 @@ const { values, positionals } = parseArgs({
 const startMs = performance.now()
 const cluster = await KubernetesCluster.open(Number(values.nodes), (step) => {
   process.stderr.write(`${((performance.now() - startMs) / 1000).toFixed(1)} s: ${step}\n`)
+}).catch((error: unknown) => {
+  process.stderr.write(`no cluster: ${String(error)}\n`)
+  process.exit(NO_CLUSTER_STATUS)
 })
 try {
   const files = positionals.length > 0 ? positionals : ['services/**/*.kubernetes.ts']
