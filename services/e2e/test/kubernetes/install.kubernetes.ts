@@ -61,13 +61,11 @@ void describe('a first install', () => {
       talker(cluster.environment.TRIBUTARY_TEST_IMAGE),
     ])
     await cluster.kubectl('-n', AGENTS, 'rollout', 'status', 'daemonset/otelcol', '--timeout=120s')
-    const agent = await PortForward.open(cluster, AGENTS, 'daemonset/otelcol', 4317)
-    try {
+    for (const signal of ['traces', 'metrics'] as const) {
+      // kubectl ends a forward whose client has gone: one for each
+      const agent = await PortForward.open(cluster, AGENTS, 'daemonset/otelcol', 4317)
       const receiver = `127.0.0.1:${String(agent.port)}`
-      for (const signal of ['traces', 'metrics'] as const) {
-        await runTelemetrygen(signal, receiver, `--${signal}=${String(GENERATED)}`)
-      }
-    } finally {
+      await runTelemetrygen(signal, receiver, `--${signal}=${String(GENERATED)}`)
       await agent.close()
     }
     store = await PortForward.open(cluster, NAMESPACE, 'service/tributary-dev-s3', 7070)
