@@ -24,6 +24,13 @@ const GENERATED = 100
 const POLL_MS = 1000
 const STORED_TIMEOUT_MS = 120_000
 
+/** Parts that are not fit, and what the doctor's log must say. */
+const UNFIT: readonly (readonly [values: Readonly<Record<string, string>>, words: RegExp])[] = [
+  [{ 'kafka.topic': 'missing' }, /failure.*topic.*missing/i],
+  [{ 'redis.existingSecret': 'wrong' }, /failure.*redis.*password/i],
+  [{ 'objectStore.url': 's3://no-such-bucket/x' }, /failure.*bucket/i],
+]
+
 void describe('a first install', () => {
   const cluster = KubernetesCluster.given()
   const startMs = performance.now()
@@ -86,6 +93,40 @@ void describe('a first install', () => {
     )
     assert.equal(points?.['n'], 2 * GENERATED)
     t.diagnostic(`first query over all of it after ${seconds()}`)
+  })
+
+  void it('stops an install over parts that are not fit, with a sentence that says what to do', async () => {
+    const parts = {
+      'kafka.brokers': 'tributary-dev-kafka:9092',
+      'redis.url': 'redis://tributary-dev-redis:6379',
+      'objectStore.url': 's3://tributary/second',
+      'objectStore.endpoint': 'http://tributary-dev-s3:7070',
+      'objectStore.existingSecret': 'tributary-dev-s3',
+      'doctor.profile': 'development',
+      'kafka.profile': 'development',
+    }
+    await cluster.apply(NAMESPACE, [
+      {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name: 'wrong' },
+        stringData: { password: 'not this one' },
+      },
+    ])
+    for (const [wrong, words] of UNFIT) {
+      const sets = Object.entries({ ...parts, ...wrong }).map(
+        ([name, value]) => `--set=${name}=${value}`,
+      )
+      const flags = ['-n', NAMESPACE, ...cluster.imageFlags, '--timeout', '120s', ...sets]
+      const args = ['install', 'unfit', cluster.chart, ...flags]
+      const { status, stderr } = await cluster.run('helm', args)
+      assert.notEqual(status, 0, JSON.stringify(wrong))
+      assert.match(stderr, /pre-install/)
+      const log = await cluster.kubectl('-n', NAMESPACE, 'logs', 'job/unfit-tributary-doctor')
+      assert.match(log, words)
+      await cluster.run('helm', ['uninstall', 'unfit', '-n', NAMESPACE])
+      await cluster.kubectl('-n', NAMESPACE, 'delete', 'job', 'unfit-tributary-doctor')
+    }
   })
 
   function seconds(): string {
