@@ -135,7 +135,8 @@ async function readPartition(
     await sink.abandon()
     const failure = toAppError(error)
     if (failure.code === 'internal') throw error
-    return `${failure.message} (${String(failure.details['answer'] ?? address)})`
+    const { answer } = failure.details
+    return `${failure.message} (${typeof answer === 'string' ? answer : address})`
   }
   if (range === undefined) return 'the answer has no range'
   const { logId, topic, start } = range
