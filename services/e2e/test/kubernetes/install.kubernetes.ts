@@ -27,7 +27,10 @@ const STORED_TIMEOUT_MS = 120_000
 /** Parts that are not fit, and what the doctor's log must say. */
 const UNFIT: readonly (readonly [values: Readonly<Record<string, string>>, words: RegExp])[] = [
   [{ 'kafka.topic': 'missing' }, /failure.*topic.*missing/i],
-  [{ 'redis.existingSecret': 'wrong' }, /failure.*redis.*password/i],
+  [
+    { 'redis.url': 'redis://nobody@tributary-dev-redis:6379', 'redis.existingSecret': 'wrong' },
+    /failure.*redis.*password/i,
+  ],
   [{ 'objectStore.url': 's3://no-such-bucket/x' }, /failure.*bucket/i],
 ]
 
