@@ -1,0 +1,81 @@
+/** The faults of one process that alerts are for: certificates, tenants, and rows that find no room. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import { S3_SLOW_DOWN } from '@tributary/common/testing/s3-fault-proxy'
+import { TestAuthority } from '@tributary/common/testing/test-certificates'
+
+import type { Cluster } from '../cluster/cluster.ts'
+import { startAgain, storeFault, type AlertScene } from './alert-scenes.ts'
+
+const FAR_DAYS = 90
+const ROLE = 'standalone'
+
+export const STANDALONE_SCENES: readonly AlertScene[] = [
+  {
+    fault: 'settings of tenants that nobody understands',
+    alerts: ['TenantSettingsBroken'],
+    begin: async (cluster) => {
+      await writeFile(tenantFile(cluster), '{"format":1}')
+      await startAgain(cluster, ROLE, { flags: [`--tenant-settings=${tenantFile(cluster)}`] })
+      await writeFile(tenantFile(cluster), '{"format":1,')
+    },
+    end: (cluster) => writeFile(tenantFile(cluster), '{"format":1}'),
+  },
+  {
+    fault: 'more tenants than there is place for',
+    alerts: ['TenantsRefused'],
+    begin: (cluster) => startAgain(cluster, ROLE, { flags: ['--tenants-max=2'] }),
+    end: (cluster) => startAgain(cluster, ROLE, {}),
+  },
+  {
+    fault: 'requests that are held for seconds, and little room for them',
+    alerts: ['RequestsFillMemory'],
+    begin: (cluster) =>
+      startAgain(cluster, ROLE, {
+        flags: ['--inflight-bytes-max=1MiB'],
+        failpoints: 'ingest:durable=sleep(4000)@1+',
+      }),
+    end: (cluster) => startAgain(cluster, ROLE, {}),
+  },
+  {
+    fault: 'the store refuses all, and little memory',
+    alerts: ['MemtableFull'],
+    ...fullOf('--memtable-bytes-max=2MiB'),
+  },
+  {
+    fault: 'the store refuses all, and a small log',
+    alerts: ['LogFull'],
+    ...fullOf('--wal-bytes-max=4MiB'),
+  },
+  {
+    fault: 'a certificate that ends soon, and broken files in its place',
+    alerts: ['CertificateExpires', 'CertificateBroken'],
+    begin: async (cluster) => {
+      await new TestAuthority(cluster.folder, 'ca').issue('server')
+      const [certificate, key] = ['crt', 'key'].map((end) => join(cluster.folder, `server.${end}`))
+      const flags = [`--tls-cert-file=${certificate!}`, `--tls-key-file=${key!}`]
+      await startAgain(cluster, ROLE, { flags })
+      await writeFile(certificate!, 'no certificate')
+    },
+    end: (cluster) => new TestAuthority(cluster.folder, 'ca').issue('server', { days: FAR_DAYS }),
+  },
+]
+
+function tenantFile({ folder }: Cluster): string {
+  return join(folder, 'tenants.json')
+}
+
+function fullOf(flag: string): Pick<AlertScene, 'begin' | 'end'> {
+  const { begin, end } = storeFault(S3_SLOW_DOWN)
+  return {
+    begin: async (cluster) => {
+      await startAgain(cluster, ROLE, { flags: [flag] })
+      await begin(cluster)
+    },
+    end: async (cluster) => {
+      await end(cluster)
+      await startAgain(cluster, ROLE, {})
+    },
+  }
+}
