@@ -34,6 +34,8 @@ export class Lifecycle {
   #startedCount = 0
   #starting: Promise<void> | undefined
   #stopping: Promise<void> | undefined
+  /** What is being stopped, for the log. */
+  #stoppingPart: string | undefined
 
   constructor(options: LifecycleOptions) {
     this.#logger = options.logger
@@ -91,6 +93,7 @@ export class Lifecycle {
     this.#startedCount = 0
     const failures: { name: string; error: unknown }[] = []
     for (const component of started) {
+      this.#stoppingPart = component.name
       try {
         await component.stop?.()
       } catch (error) {
@@ -133,7 +136,8 @@ export class Lifecycle {
 
   async #stopWithin(): Promise<number> {
     const timer = setTimeout(() => {
-      this.#logger.error({ stopTimeoutMs: this.#stopTimeoutMs }, 'graceful stop took too long')
+      const facts = { stopTimeoutMs: this.#stopTimeoutMs, part: this.#stoppingPart }
+      this.#logger.error(facts, 'graceful stop took too long')
       this.#exit(FORCED_EXIT_STATUS)
     }, this.#stopTimeoutMs)
     try {

@@ -19,6 +19,9 @@ import { createLogger, type Logger, type LogLevel } from './logger.ts'
 import { createRegistry, Gauge, type Registry } from './metrics.ts'
 import { openServerCertificate, type ServerCertificate } from './server-certificate.ts'
 
+/** From the end of the last part to that of the process; without open calls it takes none of it. */
+const LINGER_MS_MAX = 500
+
 export interface RoleProcessConfig extends Pick<
   TlsConfig,
   'adminTls' | 'tlsCertFile' | 'tlsKeyFile' | 'tlsClientCaFile' | 'tlsMinVersion'
@@ -117,10 +120,15 @@ export class RoleProcess {
     })
   }
 
-  /** Runs until a signal or a failure; returns the exit status. */
+  /**
+   * Runs until a signal or a failure; returns the exit status. All parts have stopped then: a call that a
+   * silent server has not answered, and nobody waits for, does not keep the process.
+   */
   async run(): Promise<number> {
-    const status = await this.#lifecycle.runUntilSignal()
-    return this.#failure === undefined ? status : 1
+    const stopped = await this.#lifecycle.runUntilSignal()
+    const status = this.#failure === undefined ? stopped : 1
+    setTimeout(() => process.exit(status), LINGER_MS_MAX).unref()
+    return status
   }
 
   /** Stops the process, exit status 1: the role can't go on. Further calls do nothing. */

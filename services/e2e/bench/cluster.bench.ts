@@ -52,31 +52,32 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   saturated: { pool: LOGS, load: SATURATED, partitions: 6, isSmoke: true },
   'open loop 100 requests/s': { pool: LOGS, load: atRate(100), partitions: 6 },
   'open loop 50 requests/s': { pool: LOGS, load: atRate(50), partitions: 6 },
-  'streams: 10': { pool: LOGS, load: STEADY, partitions: 6 },
-  'streams: 1,000': { pool: { ...MANY, resourcesInAll: 1000 }, load: STEADY, partitions: 6 },
-  'streams: 10,000': { pool: { ...MANY, resourcesInAll: 10_000 }, load: STEADY, partitions: 6 },
-  'streams: 100,000': {
+  '10 streams': { pool: LOGS, load: STEADY, partitions: 6 },
+  '1,000 streams': { pool: { ...MANY, resourcesInAll: 1000 }, load: STEADY, partitions: 6 },
+  '10,000 streams': { pool: { ...MANY, resourcesInAll: 10_000 }, load: STEADY, partitions: 6 },
+  '100,000 streams': {
     pool: { ...LOGS, resources: 500, resourcesInAll: 100_000, requests: 200 },
     load: STEADY,
     partitions: 6,
   },
-  'tenants: 1': { pool: LOGS, load: STEADY, partitions: 96 },
-  'tenants: 100': { pool: LOGS, load: HUNDRED, partitions: 96 },
-  'tenants: 1,000': { pool: LOGS, load: { ...STEADY, tenants: 1000 }, partitions: 96 },
-  'partitions: 6': { pool: LOGS, load: HUNDRED, partitions: 6 },
-  'partitions: 24': { pool: LOGS, load: HUNDRED, partitions: 24 },
-  'partitions: 96': { pool: LOGS, load: HUNDRED, partitions: 96 },
+  '1 tenant, 96 partitions': { pool: LOGS, load: STEADY, partitions: 96 },
+  '100 tenants, 96 partitions': { pool: LOGS, load: HUNDRED, partitions: 96 },
+  '1,000 tenants, 96 partitions': {
+    pool: LOGS,
+    load: { ...STEADY, tenants: 1000 },
+    partitions: 96,
+  },
+  '100 tenants, 24 partitions': { pool: LOGS, load: HUNDRED, partitions: 24 },
+  '100 tenants, 6 partitions': { pool: LOGS, load: HUNDRED, partitions: 6 },
 }
 
 /** Which row a scenario is compared with. */
 const COMPARED_WITH: Readonly<Record<string, string>> = {
-  'streams: 1,000': 'streams: 10',
-  'streams: 10,000': 'streams: 10',
-  'streams: 100,000': 'streams: 10',
-  'tenants: 100': 'tenants: 1',
-  'tenants: 1,000': 'tenants: 1',
-  'partitions: 24': 'partitions: 6',
-  'partitions: 96': 'partitions: 6',
+  '1,000 streams': '10 streams',
+  '10,000 streams': '10 streams',
+  '100,000 streams': '10 streams',
+  '100 tenants, 96 partitions': '1 tenant, 96 partitions',
+  '1,000 tenants, 96 partitions': '1 tenant, 96 partitions',
 }
 
 const OWNERS = 'owners: takeover after kill -9, and handover'

@@ -197,9 +197,12 @@ export class Ingester {
     return this.#ownership.drain()
   }
 
-  /** Drains, leaves the cluster, closes what it opened; the parts stay the caller's. */
-  async stop(): Promise<void> {
-    await this.#ownership.stop()
+  /**
+   * Drains, leaves the cluster, closes what it opened; the parts stay the caller's. After `timeoutMs` what
+   * is not committed is left to Kafka.
+   */
+  async stop(timeoutMs = Infinity): Promise<void> {
+    await this.#ownership.stop(timeoutMs)
     await this.#feed?.close()
     await this.#keeper?.close()
     await this.#freshness.close()

@@ -35,6 +35,8 @@ import { flushSettingsOf } from './shared-parts.ts'
 
 /** Between two tries to reach the store at the start. */
 const PROBE_RETRY_MS = 1000
+/** Of the time that a stop may take: the rest is for what is under way and for closing. */
+const HAND_OVER_SHARE = 0.6
 /** 28 bytes each, per partition: 14 MiB at most, ten minutes of 800 chunks a second. */
 const RETRY_WINDOW_ENTRIES_MAX = 500_000
 
@@ -86,10 +88,7 @@ class IngesterRole {
     this.#process.add({
       name: 'ingester',
       start: () => this.#startIngester(),
-      stop: async () => {
-        await this.#ingester?.stop()
-        await this.#encoder?.close()
-      },
+      stop: () => this.#stopIngester(),
     })
     this.#process.add({
       name: 'orphan sweeper',
@@ -176,6 +175,17 @@ class IngesterRole {
     const ports = { admin: this.#process.adminPort, adminGrpc: port }
     const places = { store: this.#store!.url, data: this.#data!.path }
     this.#process.logger.info({ ports, member, logId, topic, partitionCount, ...places }, 'ready')
+  }
+
+  /** A store that is silent is not waited for: what it did not answer is in Kafka, and is committed again. */
+  async #stopIngester(): Promise<void> {
+    const ending = new AbortController()
+    const waitMs = HAND_OVER_SHARE * this.#config.stopTimeoutMs
+    const giveUp = systemClock.sleep(waitMs, ending.signal).then(() => this.#store?.close())
+    giveUp.catch(() => undefined)
+    await this.#ingester?.stop(waitMs)
+    ending.abort()
+    await this.#encoder?.close()
   }
 
   async #openParts(): Promise<IngesterParts> {

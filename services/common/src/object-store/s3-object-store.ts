@@ -87,6 +87,7 @@ export class S3ObjectStore implements ObjectStore {
   readonly #callTimeoutMs: number
   readonly #uploadTimeoutMs: number
   #breaker: CircuitBreaker<[string, FinishedFile], void> | undefined
+  readonly #ending = new AbortController()
 
   private constructor(url: URL, client: S3Client, options: ObjectStoreOptions) {
     this.url = url.href
@@ -246,13 +247,17 @@ export class S3ObjectStore implements ObjectStore {
     return probeCreateOnly(this)
   }
 
+  /** Calls that are under way fail: what they did is unknown, as after a timeout. */
   async close(): Promise<void> {
+    this.#ending.abort()
     this.#breaker?.shutdown()
     this.#client.destroy()
   }
 
-  #callOptions(): { abortSignal: AbortSignal } {
-    return { abortSignal: AbortSignal.timeout(this.#callTimeoutMs) }
+  #callOptions(timeoutMs = this.#callTimeoutMs): { abortSignal: AbortSignal } {
+    const { signal } = this.#ending
+    if (signal.aborted) throw new AppError('store_unavailable', 'the store is closed')
+    return { abortSignal: AbortSignal.any([AbortSignal.timeout(timeoutMs), signal]) }
   }
 
   #name(key: string): string {
@@ -285,7 +290,7 @@ export class S3ObjectStore implements ObjectStore {
       bucket: this.#bucket,
       key: name,
       isSecure: this.#isSecure,
-      abortSignal: AbortSignal.timeout(this.#uploadTimeoutMs),
+      ...this.#callOptions(this.#uploadTimeoutMs),
     }
   }
 

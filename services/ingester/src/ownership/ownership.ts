@@ -58,6 +58,8 @@ export class Ownership {
   #assigned: { readonly key: string; readonly owners: readonly string[] } | undefined
   #incarnation: string | undefined
   #isDraining = false
+  /** Of all hand-overs together once this process stops, monotonic. */
+  #drainEndMs = Infinity
   #running: Promise<void> | undefined
   #wake = Promise.withResolvers<void>()
   #answeredMs: number | undefined
@@ -83,9 +85,14 @@ export class Ownership {
     this.#running ??= this.#run()
   }
 
-  /** Gives every partition away and takes none from now on; resolves when none is left. */
-  async drain(): Promise<void> {
+  /**
+   * Gives every partition away and takes none from now on; resolves when none is left. What is not
+   * given away within `timeoutMs` goes without its last rows.
+   */
+  async drain(timeoutMs = Infinity): Promise<void> {
     this.#isDraining = true
+    const endMs = this.#options.clock.monotonicMs() + timeoutMs
+    this.#drainEndMs = Math.min(this.#drainEndMs, endMs)
     // what is flushed while the first are given away is not flushed in the pause of the last
     for (const slot of this.#slots) slot.owner?.flushSoon()
     this.#wake.resolve()
@@ -98,9 +105,9 @@ export class Ownership {
     }
   }
 
-  /** Drains, and says that this member is gone. */
-  async stop(): Promise<void> {
-    await this.drain()
+  /** Drains, and says that this member is gone: its leases are free then. */
+  async stop(timeoutMs: number): Promise<void> {
+    await this.drain(timeoutMs)
     this.#ending.abort()
     this.#wake.resolve()
     await this.#running
@@ -227,7 +234,7 @@ export class Ownership {
     for (const slot of only === undefined ? this.#slots : [only]) {
       if (under >= HAND_OVERS_MAX) return
       if (slot.state === 'idle' || slot.state === 'releasing' || slot.state === 'dropping') continue
-      slot.handOver()
+      slot.handOver(this.#drainEndMs)
       under++
     }
   }

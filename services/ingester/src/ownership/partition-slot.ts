@@ -88,6 +88,7 @@ export class PartitionSlot {
   #operation: Promise<void> | undefined
   #ending = new AbortController()
   #openedMs = 0
+  #handOverEndMs = Infinity
   #retryDelayMs = RETRY_DELAY_MS_MIN
 
   constructor(options: PartitionSlotOptions) {
@@ -138,10 +139,14 @@ export class PartitionSlot {
     this.#begin('releasing', (signal) => this.#release(signal))
   }
 
-  /** Commits what is there, closes, and frees the lease. */
-  handOver(): void {
+  /**
+   * Commits what is there, closes, and frees the lease. Past `endMs` (monotonic) nothing is waited for any
+   * more: the log has what is not committed, and the lease ends with the membership.
+   */
+  handOver(endMs = Infinity): void {
     if (this.#goal === 'drop') return
     this.#goal = 'release'
+    this.#handOverEndMs = endMs
     // an opening that is not wanted any more ends early
     if (this.#state === 'opening') this.#ending.abort()
     this.#goOn()
@@ -303,14 +308,16 @@ export class PartitionSlot {
   async #release(signal: AbortSignal): Promise<void> {
     const { handOverTimeoutMs, events, metadata, partition, member, clock } = this.#options
     const owner = this.#owner
+    const leftMs = (): number => this.#handOverEndMs - clock.monotonicMs()
     if (owner !== undefined) {
       signal.addEventListener('abort', () => void owner.close())
-      const pauseMs = await owner.handOver(handOverTimeoutMs)
+      const pauseMs = await owner.handOver(Math.max(0, Math.min(handOverTimeoutMs, leftMs())))
       events.handedOver(pauseMs)
       this.#tell('partition handed over', { pauseMs: Math.round(pauseMs) })
     }
     this.#owner = undefined
     for (let attempt = 1; attempt <= RELEASE_ATTEMPTS_MAX && !signal.aborted; attempt++) {
+      if (leftMs() <= 0) break
       try {
         await metadata.release(partition, member, this.#epoch)
         break

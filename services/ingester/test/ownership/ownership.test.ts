@@ -111,6 +111,26 @@ describe('Ownership', () => {
     await assertStoredOnce(of)
   })
 
+  it('stops in time while the store refuses all, however many partitions wait for it', async () => {
+    const of = cluster(12)
+    const a = await MemoryIngester.start(of.world, of.leases, 'a')
+    await of.world.clock.advance(12_000)
+    assert.equal(a.owned.length, 12)
+    of.world.bucket.faults.refusedChance = 1
+    fill(of, 60)
+    await of.world.clock.advance(500)
+    const startMs = of.world.clock.monotonicMs()
+    await of.world.clock.run(a.ingester!.stop(15_000), 60_000)
+    const tookMs = of.world.clock.monotonicMs() - startMs
+    assert.ok(tookMs < 25_000, `${tookMs} ms`)
+    of.world.bucket.faults.refusedChance = 0
+    const b = await MemoryIngester.start(of.world, of.leases, 'b')
+    await of.world.clock.advance(4000)
+    assert.equal(b.owned.length, 12, 'its leases were free')
+    await of.world.clock.advance(5000)
+    await assertStoredOnce(of)
+  })
+
   it('changes nothing while the leases can not be reached, and commits all the same', async () => {
     const of = cluster(6)
     const ingesters = await startThree(of)
