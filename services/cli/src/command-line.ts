@@ -21,6 +21,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'take OTLP and write Parquet, in one process',
     load: async () => (await import('./commands/standalone.ts')).standaloneCommand,
   },
+  up: {
+    summary: 'run a cluster for development on this machine',
+    load: async () => (await import('./commands/up.ts')).upCommand,
+  },
   router: {
     summary: 'take OTLP and produce it to Kafka: a role of the cluster',
     load: async () => (await import('./commands/router.ts')).routerCommand,

@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { testPrograms } from '../config/config.ts'
-import { findGoProgram, installed, runTool } from './go-program.ts'
+import { findGoProgram, installed, runTool } from '../local-servers/go-program.ts'
 
 /** All modules at one version, the newest at which filelogreceiver can be had from the module proxy. */
 const VERSION = 'v0.160.0'

@@ -9,7 +9,7 @@ import { closeSync, copyFileSync, existsSync, mkdirSync, openSync } from 'node:f
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-import type { KafkaInstall } from './kafka-install.ts'
+import type { KafkaInstall } from '../local-servers/kafka-install.ts'
 import type { KafkaProperties } from './kafka-properties.ts'
 import { randomKafkaId } from './kafka-properties.ts'
 

@@ -16,12 +16,8 @@ import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 
 import { testS3 } from '../config/config.ts'
 import { freePort } from './free-port.ts'
-import { findGoProgram, installed } from './go-program.ts'
+import { findVersitygw } from '../local-servers/versitygw.ts'
 
-/** Not older: v1.8.0 fixed a race between create-only puts. */
-const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0'
-const REMEDY =
-  'install Go, or set TRIBUTARY_S3_ENDPOINT (and AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)'
 const READY_TIMEOUT_MS = 20_000
 
 export interface S3Server {
@@ -119,12 +115,6 @@ async function createBucket(server: S3Server): Promise<void> {
   const client = new S3Client({ endpoint, region, credentials, forcePathStyle: true })
   await client.send(new CreateBucketCommand({ Bucket: bucket }))
   client.destroy()
-}
-
-/** The built program; builds it where it is not there yet. */
-export function findVersitygw(): string {
-  const name = `versitygw-${VERSITYGW.split('@')[1]!}`
-  return findGoProgram(name, installed(VERSITYGW), REMEDY)
 }
 
 async function untilReady(endpoint: string, child: ChildProcess): Promise<void> {

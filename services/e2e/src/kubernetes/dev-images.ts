@@ -7,8 +7,8 @@ import { cpSync, existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
-import { findKafka } from '@tributary/common/testing/kafka-install'
-import { findVersitygw } from '@tributary/common/testing/s3-server'
+import { findKafka } from '@tributary/common/local-servers/kafka-install'
+import { findVersitygw } from '@tributary/common/local-servers/versitygw'
 
 import { makeRoot, nativeFiles, writeImage } from './image-archive.ts'
 

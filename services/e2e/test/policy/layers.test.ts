@@ -37,6 +37,7 @@ const COMMON_ORDER = [
   'parquet',
   'verify',
   'replay',
+  'local-servers',
   'testing',
 ]
 

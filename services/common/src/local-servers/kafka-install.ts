@@ -1,6 +1,6 @@
 /**
- * Apache Kafka for tests: Java from the system, the jars by Maven into the cache folder, once per
- * machine.
+ * Apache Kafka on this machine, for development and tests: Java from the system, the jars by Maven into
+ * the cache folder, once per machine.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
@@ -29,7 +29,7 @@ export interface KafkaInstall {
   /** Words of a command line before the options of Java. */
   readonly java: readonly [string, ...string[]]
   readonly classPath: string
-  /** Loaded classes, ready to map; made by the first start, see kafka-server.ts. */
+  /** Loaded classes, ready to map, where they are there; see testing/kafka-server.ts. */
   readonly classArchive: string
 }
 
@@ -47,8 +47,8 @@ export function findKafka(): KafkaInstall {
 
 function advice(problem: string): string {
   return (
-    `no Kafka for the tests (${problem}): set TRIBUTARY_KAFKA_BROKERS=host:port,..., ` +
-    `or run: apt-get install openjdk-17-jre-headless maven`
+    `no Kafka here (${problem}): set TRIBUTARY_KAFKA_BROKERS=host:port,..., ` +
+    `or install Java 17 and Maven: apt-get install openjdk-17-jre-headless maven`
   )
 }
 

@@ -1,14 +1,14 @@
 /**
- * Foreign programs of the tests that npm can't bring: built once with Go into the cache folder, from
- * versions that stand here. Go is the one on the path, else the one that foreign-readers.mjs installs.
+ * Foreign programs that npm can't bring, for development and tests: built once with Go into the cache
+ * folder, from versions that stand in this project. Go is the one on the path, else the one that
+ * services/e2e/tools/foreign-readers.mjs installs beside its Python.
  */
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
-import { cacheFolder, processEnvironment } from '../config/config.ts'
-import { findPython } from './python.ts'
+import { cacheFolder, processEnvironment, pythonPath } from '../config/config.ts'
 
 const BUILD_TIMEOUT_MS = 1_800_000
 
@@ -61,8 +61,7 @@ export function runTool(
 ): SpawnSyncReturns<string> {
   const environment = processEnvironment()
   const isOnPath = spawnSync('go', ['version']).status === 0
-  // services/e2e/tools/foreign-readers.mjs puts it beside the interpreter of the foreign readers
-  const folders = isOnPath ? [] : [dirname(findPython())]
+  const folders = isOnPath ? [] : foreignFolders()
   const path = [...folders, environment['PATH']].join(':')
   return spawnSync(command, args, {
     cwd: folder,
@@ -70,6 +69,17 @@ export function runTool(
     encoding: 'utf8',
     timeout: BUILD_TIMEOUT_MS,
   })
+}
+
+/** Where the Python of the foreign readers is, and Go beside it. */
+function foreignFolders(): string[] {
+  const given = pythonPath()
+  if (given !== undefined && given !== '') return [dirname(given)]
+  const folders: string[] = []
+  for (let folder = import.meta.dirname; dirname(folder) !== folder; folder = dirname(folder)) {
+    folders.push(join(folder, '.venv', 'bin'))
+  }
+  return folders
 }
 
 function outcomeText(result: SpawnSyncReturns<string>): string {
