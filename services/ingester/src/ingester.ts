@@ -69,9 +69,10 @@ export interface IngesterSettings {
   readonly freshnessIntervalMs: number
   readonly partition: PartitionSettings
   readonly flush: FlushSettings
+  /** Default 1 MiB: each partition has an open one, and four envelopes of the usual size fit. */
+  readonly slabBytes?: number
 }
 
-/** 1 MiB: each partition has an open one, and four envelopes of the usual size fit. */
 const SLAB_BYTES = 1024 * 1024
 /** A partition that is so far behind takes no new streams. */
 const SATURATED_LAG_SECONDS = 30
@@ -248,7 +249,13 @@ export class Ingester {
 
   #makeShared(): SharedParts {
     const { store, encoder, fs, clock, logger, registry, metrics } = this.#parts
-    const { memtableBytesMax, walBytesMax, partition, flush } = this.#settings
+    const {
+      memtableBytesMax,
+      slabBytes = SLAB_BYTES,
+      walBytesMax,
+      partition,
+      flush,
+    } = this.#settings
     const sum = (read: (owner: PartitionOwner) => number): number =>
       this.#owners().reduce((total, owner) => total + read(owner), 0)
     exposeIngester(registry, {
@@ -262,7 +269,7 @@ export class Ingester {
     return {
       store,
       encoder,
-      slabs: new SlabPool(SLAB_BYTES, Math.ceil(memtableBytesMax / SLAB_BYTES / 2)),
+      slabs: new SlabPool(slabBytes, Math.ceil(memtableBytesMax / slabBytes / 2)),
       fs,
       clock,
       logger,

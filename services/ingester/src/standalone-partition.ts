@@ -49,10 +49,11 @@ export interface StandalonePartitionOptions {
   readonly logger: Logger
   readonly registry: Registry
   readonly onFatal: (error: unknown) => void
-  /** What a simulation replaces: the disk, flush workers, chance. Default: those of the machine. */
+  /** What a simulation replaces: the disk, flush workers, chance, the size of slabs. Default: those of the machine. */
   readonly fs?: FileSystem
   readonly encoder?: TableEncoder
   readonly randomBytes?: (count: number) => Uint8Array
+  readonly slabBytes?: number
 }
 
 /** 4 MiB: a batch fits many times, and a memtable of 64 MiB wastes at most a sixteenth. */
@@ -121,6 +122,7 @@ async function openSharedParts(
   open: OpenParts,
 ): Promise<SharedParts> {
   const { store, directory, settings, clock, logger, registry, fs = nodeFileSystem } = options
+  const { slabBytes = SLAB_BYTES } = options
   const metrics = new IngesterMetrics(registry)
   exposeIngester(registry, {
     unflushedRows: () => open.partition?.unflushedRows ?? 0,
@@ -146,7 +148,7 @@ async function openSharedParts(
         logger,
         observe,
       }),
-    slabs: new SlabPool(SLAB_BYTES, Math.ceil(settings.flushBytes / SLAB_BYTES)),
+    slabs: new SlabPool(slabBytes, Math.ceil(settings.flushBytes / slabBytes)),
     fs,
     clock,
     logger,

@@ -51,9 +51,9 @@ async function act(world: ClusterWorld, nemesis: Nemesis): Promise<Judgement> {
     world,
     partitions: broker.partitionCount,
     endpoints: () => nemesis.routers,
-    count: 2 + random.below(3),
-    requestsEach: 3 + random.below(5),
-    gapMsMax: 900,
+    count: 1 + random.below(3),
+    requestsEach: 2 + random.below(4),
+    gapMsMax: 800,
   })
   await nemesis.harm()
   nemesis.heal()

@@ -5,13 +5,16 @@ import { MemoryLogBroker } from '@tributary/common/testing/memory-log-broker'
 import { LeaseMasters } from './lease-masters.ts'
 import { World, type WorldOptions } from './world.ts'
 
+/** No part of a cluster waits for a turn of the event loop. */
+const TIMERS_PER_TURN = 64
+
 export class ClusterWorld extends World {
   readonly broker: MemoryLogBroker
   readonly leases: LeaseMasters
   readonly indexState = new MemoryIndexState()
 
   constructor(options: WorldOptions) {
-    super(options)
+    super(options, TIMERS_PER_TURN)
     const { clock, random } = this
     const partitions = random.chance(0.75) ? 1 : 2
     this.broker = new MemoryLogBroker({ clock, seed: random.uint32(), partitions })

@@ -86,12 +86,12 @@ export class Nemesis {
   async harm(): Promise<void> {
     const { clock, random } = this.#world
     drawTroubles(this.#world)
-    for (let count = 4 + random.below(7); count > 0; count--) {
-      await clock.sleep(random.below(700))
+    for (let count = 2 + random.below(6); count > 0; count--) {
+      await clock.sleep(random.below(600))
       this.#harmOnce()
       this.faults++
     }
-    await clock.sleep(random.below(1000))
+    await clock.sleep(random.below(600))
   }
 
   heal(): void {

@@ -5,13 +5,13 @@
  */
 import { hash } from 'node:crypto'
 import type { CommitRecord } from '@tributary/common/commit/commit-record'
-import { parseCommitRecord } from '@tributary/common/commit/commit-record'
 import { commitKey, partitionPath, type PartitionId } from '@tributary/common/paths'
 import type { MemoryBucket } from '@tributary/common/testing/memory-object-store'
 import type { MemoryIndexState } from '@tributary/common/testing/memory-file-index'
 import { rowsOfFile } from '@tributary/ingester/testing/memory-encoder'
 import type { Ledger } from './ledger.ts'
-import type { Violations } from './violations.ts'
+import { parsedCommit } from './watched-bucket.ts'
+import type { InvariantId, Violations } from './violations.ts'
 
 export interface OracleOptions {
   readonly bucket: MemoryBucket
@@ -80,7 +80,7 @@ export function chainOf(bucket: MemoryBucket, id: PartitionId): CommitRecord[] {
   for (;;) {
     const object = bucket.objects.get(commitKey(id, end))
     if (object === undefined) return chain
-    const record = parseCommitRecord(object.bytes)
+    const record = parsedCommit(object.bytes)
     chain.push(record)
     end = BigInt(record.end)
   }
@@ -115,15 +115,20 @@ function checkRows(
   counts: ReadonlyMap<string, number>,
   violations: Violations,
 ): void {
+  const lost: string[] = []
   for (const [name, { state, isPoisoned }] of rows) {
-    if (state === 'ok' && !isPoisoned && !counts.has(name)) {
-      violations.add('D1', `row ${name} was acknowledged and is not stored`)
-    }
+    if (state === 'ok' && !isPoisoned && !counts.has(name)) lost.push(name)
   }
-  for (const [name, count] of counts) {
-    if (count > 1) violations.add('D2', `row ${name} is stored ${String(count)} times`)
-    if (!rows.has(name)) violations.add('D4', `row ${name} was never sent`)
+  const stored = [...counts]
+  const twice = stored.filter(([, count]) => count > 1).map(([name]) => name)
+  const invented = stored.map(([name]) => name).filter((name) => !rows.has(name))
+  const tell = (invariant: InvariantId, names: readonly string[], what: string): void => {
+    if (names.length === 0) return
+    violations.add(invariant, `${String(names.length)} rows ${what}, one is ${names[0] ?? ''}`)
   }
+  tell('D1', lost, 'were acknowledged and are not stored')
+  tell('D2', twice, 'are stored more than once')
+  tell('D4', invented, 'are stored that were never sent')
 }
 
 function checkIndex(

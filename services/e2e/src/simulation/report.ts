@@ -29,6 +29,8 @@ export interface Report {
 
 /** Seeds that are listed one by one. */
 const LISTED_MAX = 20
+/** Violations that are told of each: the first is the cause more often than not. */
+const TOLD_MAX = 3
 
 export function emptyReport(): Report {
   return {
@@ -94,9 +96,9 @@ export function reportLines(report: Report, seconds: number): string[] {
     `${String(report.faults)} faults, ${String(report.processes)} starts of processes, ${String(report.ownerChanges)} commits of another owner than the one before, ${String(report.refusedCommits)} refused`,
     `${String(report.acknowledged)} of ${String(report.requests)} requests acknowledged, ${String(report.records)} records in the log`,
     `${String(report.rowsStored)} rows in ${String(report.files)} files of ${String(report.commits)} commits; ${String(report.rowsSuppressed)} came again, ${String(report.rowsQuarantined)} in quarantine`,
-    ...violations
-      .slice(0, LISTED_MAX)
-      .map((each) => `seed ${String(each.seed)}: ${each.violations.map(textOf).join('; ')}`),
+    ...violations.slice(0, LISTED_MAX).map(({ seed, violations: found }) => {
+      return `seed ${String(seed)}: ${found.slice(0, TOLD_MAX).map(textOf).join('; ')}`
+    }),
   ]
 }
 

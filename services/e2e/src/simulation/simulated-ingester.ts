@@ -28,8 +28,9 @@ const SETTINGS = {
   handOverTimeoutMs: 3000,
   gapPolicy: 'halt',
   quarantinePerHourMax: 1000,
-  freshnessIntervalMs: 10_000,
+  freshnessIntervalMs: 1500,
   flush: FLUSH_SETTINGS,
+  slabBytes: 8192,
 } as const satisfies Partial<IngesterSettings>
 
 export class SimulatedIngester {

@@ -126,6 +126,7 @@ export class SimulatedStandalone {
       fs: ports.fs?.(fs, context) ?? fs,
       encoder: ports.encoder?.(encoder, context) ?? encoder,
       randomBytes: (count) => random.bytes(count),
+      slabBytes: 8192,
     }
   }
 }

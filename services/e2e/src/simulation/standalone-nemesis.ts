@@ -77,8 +77,8 @@ export class StandaloneNemesis {
     const { clock, random } = this.#world
     drawStoreTroubles(this.#world)
     this.#disk.shortWriteChance = random.chance(0.2) ? 0.3 : 0
-    for (let count = 3 + random.below(8); count > 0; count--) {
-      await clock.sleep(random.below(900))
+    for (let count = 3 + random.below(6); count > 0; count--) {
+      await clock.sleep(random.below(700))
       this.#harmOnce()
       this.faults++
     }
@@ -143,7 +143,7 @@ export class StandaloneNemesis {
     const { random } = this.#world
     this.#standalone = undefined
     victim.process.end()
-    const isPowerLost = random.chance(0.4)
+    const isPowerLost = random.chance(0.5)
     this.#world.note(isPowerLost ? '* the power is lost' : '* it is killed')
     const { capacityBytes, shortWriteChance } = victim.disk
     this.#disk = isPowerLost
@@ -176,7 +176,7 @@ export class StandaloneNemesis {
       path: /wal/,
       code: random.pick(['ENOSPC', 'EIO', 'EIO']),
       nth: 1 + random.below(3),
-      times: 1 + random.below(3),
+      times: random.chance(0.7) ? 1 : 3,
       partialBytes: random.below(100),
     })
   }

@@ -39,7 +39,7 @@ async function act(world: World, nemesis: StandaloneNemesis): Promise<Judgement>
     world,
     partitions: 1,
     endpoints: () => (nemesis.standalone?.isServing === true ? [nemesis.standalone] : []),
-    count: 2 + random.below(3),
+    count: 1 + random.below(3),
     requestsEach: 2 + random.below(5),
     gapMsMax: 900,
   })

@@ -1,6 +1,6 @@
 /** What must hold (design ids D1 to L2) and did not, in one run. */
 export type InvariantId =
-  'D1' | 'D2' | 'D4' | 'O1' | 'O3' | 'F1' | 'F2' | 'F3' | 'C1' | 'C2' | 'C3' | 'A1' | 'L1' | 'L2'
+  'D1' | 'D2' | 'D4' | 'O1' | 'O2' | 'O3' | 'F1' | 'F2' | 'F3' | 'C1' | 'C2' | 'L1' | 'L2'
 
 export interface Violation {
   readonly invariant: InvariantId

@@ -1,12 +1,18 @@
 /**
  * The bucket of a simulation, which looks at every commit as it becomes visible: C1 its files are there
  * as it says, F3 it is the first at its place, O1 it begins where the one before ended, F1 epochs never
- * go back and rise with every change of the writer. Puts may arrive twice, long after their answer.
+ * go back, and F2 rise with every change of the writer; and at what is published of it: O2 no further than
+ * the chain is. Puts may arrive twice, long after their answer.
  */
 import type { Clock } from '@tributary/common/clock'
 import { parseCommitRecord, type CommitRecord } from '@tributary/common/commit/commit-record'
-import { COMMITS_PREFIX, DATA_PREFIX, LATE_PREFIX } from '@tributary/common/paths'
-import { partitionPath } from '@tributary/common/paths'
+import {
+  COMMITS_PREFIX,
+  DATA_PREFIX,
+  LATE_PREFIX,
+  parseFreshnessKey,
+  partitionPath,
+} from '@tributary/common/paths'
 import { MemoryBucket } from '@tributary/common/testing/memory-object-store'
 import type { SeededRandom } from '@tributary/common/testing/seeded-random'
 import type { Violations } from './violations.ts'
@@ -59,8 +65,15 @@ export class WatchedBucket extends MemoryBucket {
     super.put(key, body, onlyIfAbsent)
     this.#note(`stored ${key} ${String(body.length)}`)
     if (isSame) return
+    const published = parseFreshnessKey(key)
     if (key.startsWith(COMMITS_PREFIX)) {
-      this.#checkCommit(key, parseCommitRecord(body), before !== undefined)
+      this.#checkCommit(key, parsedCommit(body), before !== undefined)
+    } else if (published !== undefined) {
+      const { end } = JSON.parse(Buffer.from(body).toString()) as { end: string }
+      const chainEnd = this.endOf(partitionPath(published))
+      if (BigInt(end) > chainEnd) {
+        this.#violations.add('O2', `${key} tells ${end}, the chain ends at ${String(chainEnd)}`)
+      }
     } else if (
       before !== undefined &&
       (key.startsWith(DATA_PREFIX) || key.startsWith(LATE_PREFIX))
@@ -102,4 +115,16 @@ export class WatchedBucket extends MemoryBucket {
     }
     this.#chains.set(path, { end: BigInt(commit.end), epoch, writer })
   }
+}
+
+const parsed = new WeakMap<Uint8Array, CommitRecord>()
+
+/** What a commit object says; an object's bytes never change, so each is parsed once. */
+export function parsedCommit(bytes: Uint8Array): CommitRecord {
+  let record = parsed.get(bytes)
+  if (record === undefined) {
+    record = parseCommitRecord(bytes)
+    parsed.set(bytes, record)
+  }
+  return record
 }

@@ -20,7 +20,7 @@ export interface WorldOptions {
 export class World {
   readonly seed: number
   readonly ports: Ports
-  readonly clock = new VirtualClock()
+  readonly clock: VirtualClock
   readonly random: SeededRandom
   readonly trace: Trace
   readonly violations = new Violations()
@@ -32,7 +32,8 @@ export class World {
   /** Chance that an encoder fails for no reason of the table. */
   encodeFailureChance = 0
 
-  constructor({ seed, ports, isTraceKept }: WorldOptions) {
+  constructor({ seed, ports, isTraceKept }: WorldOptions, timersPerTurn = 1) {
+    this.clock = new VirtualClock(undefined, timersPerTurn)
     this.seed = seed
     this.ports = ports
     // seeds that follow each other must not begin alike

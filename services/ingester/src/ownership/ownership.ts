@@ -46,6 +46,8 @@ const WAITING_MS_MAX = 30_000
 const DRAIN_LOOK_MS = 50
 /** Partitions given away at a time: each pauses only for its own last flush. */
 const HAND_OVERS_MAX = 2
+/** A reason of our own: the default one makes an exception with a stack, at every beat. */
+const PAUSE_OVER = 'the pause is over'
 
 export class Ownership {
   readonly #options: OwnershipOptions
@@ -132,7 +134,7 @@ export class Ownership {
     const waking = new AbortController()
     const slept = this.#options.clock.sleep(durationMs, waking.signal).catch(() => undefined)
     await Promise.race([slept, this.#wake.promise])
-    waking.abort()
+    waking.abort(PAUSE_OVER)
     this.#wake = Promise.withResolvers()
   }
 
