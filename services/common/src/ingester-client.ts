@@ -2,7 +2,7 @@
 import { credentials, status } from '@grpc/grpc-js'
 import type { Client, ClientReadableStream, ServiceError } from '@grpc/grpc-js'
 
-import { AppError } from './errors.ts'
+import { AppError, type ErrorCode } from './errors.ts'
 import {
   IngesterServiceClient,
   type PartitionList,
@@ -27,6 +27,14 @@ type ServerStream = (
   request: ReadUnflushedRequest,
   options: { readonly deadline: number },
 ) => ClientReadableStream<ReadUnflushedResponse>
+
+type Method = 'listPartitions' | 'flush' | 'drain' | 'resume'
+
+const CODE_OF: Readonly<Partial<Record<number, ErrorCode>>> = {
+  [status.NOT_FOUND]: 'object_missing',
+  [status.RESOURCE_EXHAUSTED]: 'overloaded',
+  [status.CANCELLED]: 'cancelled',
+}
 
 /** An answer of a read holds at most 256 KiB of a file; lists are smaller. */
 const MESSAGE_BYTES_MAX = 4 * 1024 * 1024
@@ -53,9 +61,18 @@ export class IngesterClient {
     await this.#call('flush', timeoutMs)
   }
 
-  /** Resolves when it has given every partition away. @throws AppError not_ready */
-  async drain(timeoutMs: number): Promise<void> {
-    await this.#call('drain', timeoutMs)
+  /**
+   * Resolves when it has given every partition away.
+   * @param holdSeconds how long it takes none again, unless asked once more; 0: until it stops or resumes
+   * @throws AppError not_ready; cancelled where the drain was ended meanwhile
+   */
+  async drain(timeoutMs: number, holdSeconds = 0): Promise<void> {
+    await this.#call('drain', timeoutMs, { holdSeconds })
+  }
+
+  /** Ends a drain. @throws AppError not_ready, also where it stops */
+  async resume(timeoutMs: number): Promise<void> {
+    await this.#call('resume', timeoutMs)
   }
 
   /**
@@ -81,10 +98,10 @@ export class IngesterClient {
     this.#client.close()
   }
 
-  #call(method: 'listPartitions' | 'flush' | 'drain', timeoutMs: number): Promise<object> {
+  #call(method: Method, timeoutMs: number, request: object = {}): Promise<object> {
     const unary = (this.#client as unknown as Record<string, Unary>)[method]!
     return new Promise((resolve, reject) => {
-      unary.call(this.#client, {}, { deadline: Date.now() + timeoutMs }, (error, answer) => {
+      unary.call(this.#client, request, { deadline: Date.now() + timeoutMs }, (error, answer) => {
         if (error === null) resolve(answer)
         else reject(this.#failure(error))
       })
@@ -93,9 +110,9 @@ export class IngesterClient {
 
   #failure(cause: ServiceError): AppError {
     const details = { address: this.#address, status: cause.code, answer: cause.details }
-    const isMissing = cause.code === status.NOT_FOUND
-    const isFull = cause.code === status.RESOURCE_EXHAUSTED
-    const code = isMissing ? 'object_missing' : isFull ? 'overloaded' : 'not_ready'
-    return new AppError(code, 'the ingester did not do it', { cause, details })
+    return new AppError(CODE_OF[cause.code] ?? 'not_ready', 'the ingester did not do it', {
+      cause,
+      details,
+    })
   }
 }

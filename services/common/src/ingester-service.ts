@@ -22,6 +22,8 @@ export interface PartitionInfo {
   readonly unflushedBytes: string
   readonly validThroughUnixMs: string
   readonly holds: readonly string[]
+  readonly backlogOffsets: string
+  readonly backlogSeconds: number
 }
 
 export interface PartitionList {
@@ -30,6 +32,14 @@ export interface PartitionList {
   readonly topic: string
   readonly isDraining: boolean
   readonly partitions: readonly PartitionInfo[]
+  readonly memoryBytes: string
+  readonly memoryBytesMax: string
+  readonly loopBusySeconds: number
+  readonly flushBusySeconds: number
+}
+
+export interface DrainRequest {
+  readonly holdSeconds: number
 }
 
 export interface ReadUnflushedRequest {

@@ -19,6 +19,9 @@ export interface PartitionFigures extends PartitionStatus {
   readonly unflushedRows: number
   readonly unflushedBytes: number
   readonly holds: ReadonlySet<string>
+  /** Records of the log that are not fetched, and the age of the last one fetched while there are. */
+  readonly backlogOffsets: number
+  readonly backlogSeconds: number
 }
 
 /** What is read when metrics are asked for. */
@@ -135,6 +138,12 @@ function registerState(registry: Registry, state: ClusterState): void {
   const figures: readonly [string, string, (each: PartitionFigures) => number][] = [
     ['lag_offsets', 'Records in the log that are not committed', (each) => each.lagOffsets],
     ['lag_seconds', 'Since when the oldest of them waits', (each) => each.lagSeconds],
+    ['backlog_offsets', 'Records in the log that are not fetched', (each) => each.backlogOffsets],
+    [
+      'backlog_seconds',
+      'Age of the last record that was fetched while there are more',
+      (each) => each.backlogSeconds,
+    ],
     [
       'valid_through_seconds',
       'Unix time through which all that arrived is visible',

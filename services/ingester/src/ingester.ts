@@ -47,8 +47,15 @@ export interface IngesterParts {
   readonly metrics: IngesterMetrics
   /** Ids of members, requests and files. */
   readonly randomBytes: (count: number) => Uint8Array
+  readonly busy: () => IngesterBusy
   /** Files by tenant, signal and hour; undefined: readers take the chains. */
   readonly index?: FileIndex
+}
+
+/** Seconds since the start; of the workers the mean. */
+export interface IngesterBusy {
+  readonly loopBusySeconds: number
+  readonly flushBusySeconds: number
 }
 
 export interface IngesterSettings {
@@ -74,8 +81,8 @@ export interface IngesterSettings {
 }
 
 const SLAB_BYTES = 1024 * 1024
-/** A partition that is so far behind takes no new streams. */
-const SATURATED_LAG_SECONDS = 30
+/** A partition whose fetching is so far behind takes no new streams. */
+const SATURATED_BACKLOG_SECONDS = 30
 
 export class Ingester {
   /** Unique to this start: its commits carry it. */
@@ -193,9 +200,32 @@ export class Ingester {
     return { encoder, fs, settings: this.#settings.flush }
   }
 
-  /** Gives every partition away and takes none from now on. */
-  drain(): Promise<void> {
-    return this.#ownership.drain()
+  /** Rows of all partitions. */
+  get memoryBytes(): number {
+    return this.#gate.memoryBytes
+  }
+
+  get memoryBytesMax(): number {
+    return this.#settings.memtableBytesMax
+  }
+
+  /** How long event loop and flush workers were busy since the start. */
+  get busy(): IngesterBusy {
+    return this.#parts.busy()
+  }
+
+  /**
+   * Gives every partition away and takes none from now on.
+   * @param holdMs ends the drain after this long; default: never
+   * @throws AppError cancelled where the drain ends before everything was given away
+   */
+  drain(holdMs?: number): Promise<void> {
+    return this.#ownership.drain(holdMs)
+  }
+
+  /** Ends a drain. @throws AppError draining while it stops */
+  resume(): void {
+    this.#ownership.resume()
   }
 
   /**
@@ -216,6 +246,7 @@ export class Ingester {
       if (state === 'idle') return []
       const lag = owner?.progress.lag(nowMs) ?? { offsets: 0, seconds: 0 }
       const holds = owner?.holds ?? new Set<string>()
+      const backlog = owner?.progress.backlog(owner.next, nowMs) ?? { offsets: 0, seconds: 0 }
       return {
         partition,
         epoch,
@@ -230,7 +261,10 @@ export class Ingester {
         unflushedBytes: owner?.bytes ?? 0,
         validThroughUnixMs: owner?.progress.validThroughUnixMs ?? 0,
         holds,
-        isSaturated: lag.seconds > SATURATED_LAG_SECONDS || holds.has('wal'),
+        backlogOffsets: backlog.offsets,
+        backlogSeconds: backlog.seconds,
+        // not the lag: that grows up to the flush interval while all is well
+        isSaturated: backlog.seconds > SATURATED_BACKLOG_SECONDS || holds.has('wal'),
         isHalted: haltReason !== undefined,
       }
     })

@@ -216,6 +216,10 @@ class IngesterRole {
       registry,
       metrics,
       randomBytes: (count) => randomBytes(count),
+      busy: () => ({
+        loopBusySeconds: performance.eventLoopUtilization().active / 1000,
+        flushBusySeconds: this.#encoder?.busySeconds ?? 0,
+      }),
     }
   }
 

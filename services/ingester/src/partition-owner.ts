@@ -350,6 +350,7 @@ export class PartitionOwner implements FeedTarget, GatedOwner {
     }
     this.#intake.add({ offset: record.offset, appendUnixMs: record.appendUnixMs, space, header })
     this.#next = record.offset + 1n
+    this.#progress.fetched(record.appendUnixMs)
   }
 
   /** Fetches a record that could not be read again: takes it, or puts it aside and goes on behind it. */

@@ -16,6 +16,8 @@ export class PartitionProgress {
   #bounds: OffsetBounds | undefined
   #committedEnd: bigint
   #validThroughUnixMs = 0
+  /** Append time of the newest record that was fetched; 0 before one was. */
+  #fetchedUnixMs = 0
 
   constructor(committedEnd: bigint) {
     this.#committedEnd = committedEnd
@@ -29,6 +31,10 @@ export class PartitionProgress {
   /** Everything that arrived before this time is visible; 0 while nothing is known. */
   get validThroughUnixMs(): number {
     return this.#validThroughUnixMs
+  }
+
+  fetched(appendUnixMs: number): void {
+    this.#fetchedUnixMs = Math.max(this.#fetchedUnixMs, appendUnixMs)
   }
 
   /** @param lastAppendUnixMs of the last record committed; undefined where there were only holes */
@@ -51,6 +57,19 @@ export class PartitionProgress {
       offsets: Number(end - this.#committedEnd),
       seconds: Math.max(0, nowUnixMs - sinceMs) / 1000,
     }
+  }
+
+  /**
+   * What waits in the log alone, as of the last look at it: unlike the lag it does not grow while rows
+   * wait for their flush, only where fetching can't keep up.
+   * @param next the next offset wanted from the log
+   */
+  backlog(next: bigint, nowUnixMs: number): PartitionLag {
+    const end = this.#bounds?.end ?? next
+    if (end <= next) return { offsets: 0, seconds: 0 }
+    const sinceMs = Math.max(this.#fetchedUnixMs, this.#validThroughUnixMs)
+    const seconds = sinceMs === 0 ? 0 : Math.max(0, nowUnixMs - sinceMs) / 1000
+    return { offsets: Number(end - next), seconds }
   }
 
   #advance(unixMs: number): void {

@@ -55,6 +55,8 @@ export class FlushPool implements TableEncoder {
   readonly #options: FlushPoolOptions
   readonly #slots: Slot[]
   readonly #waiting = new FairQueue<Task>()
+  /** Of tables that were encoded. */
+  #busyMs = 0
   #nextId = 0
   #isClosed = false
 
@@ -64,6 +66,16 @@ export class FlushPool implements TableEncoder {
       worker: undefined,
       task: undefined,
     }))
+  }
+
+  /** How long a worker was busy since the start, on average over the workers. */
+  get busySeconds(): number {
+    const nowMs = this.#options.clock.monotonicMs()
+    const runningMs = this.#slots.reduce(
+      (sum, { task }) => sum + (task === undefined ? 0 : nowMs - task.sinceMs),
+      0,
+    )
+    return (this.#busyMs + runningMs) / this.#slots.length / 1000
   }
 
   run(job: TableJob, signal?: AbortSignal): Promise<TableResult> {
@@ -111,7 +123,9 @@ export class FlushPool implements TableEncoder {
   /** Tells how long the stage took that ends now. */
   #observe(stage: 'wait' | 'encode', task: Task): void {
     const nowMs = this.#options.clock.monotonicMs()
-    this.#options.observe?.(stage, (nowMs - task.sinceMs) / 1000)
+    const tookMs = nowMs - task.sinceMs
+    if (stage === 'encode') this.#busyMs += tookMs
+    this.#options.observe?.(stage, tookMs / 1000)
     task.sinceMs = nowMs
   }
 

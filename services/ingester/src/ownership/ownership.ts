@@ -9,6 +9,7 @@
  * - Durations come from the monotonic clock, ages from the store: no wall clock is compared.
  */
 import type { Clock } from '@tributary/common/clock'
+import { AppError } from '@tributary/common/errors'
 import type {
   ClusterMetadata,
   ClusterView,
@@ -59,7 +60,9 @@ export class Ownership {
   readonly #waitingSinceMs = new Map<number, number>()
   #assigned: { readonly key: string; readonly owners: readonly string[] } | undefined
   #incarnation: string | undefined
-  #isDraining = false
+  /** Monotonic time at which the drain ends; undefined: there is none. */
+  #drainUntilMs: number | undefined
+  #isStopping = false
   /** Of all hand-overs together once this process stops, monotonic. */
   #drainEndMs = Infinity
   #running: Promise<void> | undefined
@@ -75,7 +78,10 @@ export class Ownership {
   }
 
   get isDraining(): boolean {
-    return this.#isDraining
+    if (this.#isStopping) return true
+    return (
+      this.#drainUntilMs !== undefined && this.#options.clock.monotonicMs() < this.#drainUntilMs
+    )
   }
 
   /** Monotonic time of the last answered beat; undefined before the first. */
@@ -88,28 +94,43 @@ export class Ownership {
   }
 
   /**
-   * Gives every partition away and takes none from now on; resolves when none is left. What is not
-   * given away within `timeoutMs` goes without its last rows.
+   * Gives every partition away and takes none from now on; resolves when none is left. Of several holds
+   * the one that ends last counts.
+   * @param holdMs ends the drain after this long
+   * @throws AppError cancelled where the drain ends before
    */
-  async drain(timeoutMs = Infinity): Promise<void> {
-    this.#isDraining = true
-    const endMs = this.#options.clock.monotonicMs() + timeoutMs
-    this.#drainEndMs = Math.min(this.#drainEndMs, endMs)
+  async drain(holdMs = Infinity): Promise<void> {
+    const untilMs = this.#options.clock.monotonicMs() + holdMs
+    this.#drainUntilMs = Math.max(this.#drainUntilMs ?? untilMs, untilMs)
     // what is flushed while the first are given away is not flushed in the pause of the last
     for (const slot of this.#slots) slot.owner?.flushSoon()
     this.#wake.resolve()
-    for (;;) {
+    while (this.isDraining) {
       const busy = this.#slots.filter(({ state }) => state !== 'idle')
       if (busy.length === 0) return
       this.#handOverSome()
       const timeout = this.#options.clock.sleep(DRAIN_LOOK_MS)
       await Promise.race([timeout, ...busy.filter(isUnderWay).map((slot) => slot.settled())])
     }
+    throw new AppError('cancelled', 'the drain was ended before everything was given away')
   }
 
-  /** Drains, and says that this member is gone: its leases are free then. */
+  /** Ends a drain: the share of partitions is taken again. @throws AppError draining while it stops */
+  resume(): void {
+    if (this.#isStopping) throw new AppError('draining', 'the process is stopping')
+    if (this.isDraining) this.#options.logger.info('the drain was ended')
+    this.#drainUntilMs = undefined
+    this.#wake.resolve()
+  }
+
+  /**
+   * Drains, and says that this member is gone: its leases are free then. What is not given away within
+   * `timeoutMs` goes without its last rows.
+   */
   async stop(timeoutMs: number): Promise<void> {
-    await this.drain(timeoutMs)
+    this.#isStopping = true
+    this.#drainEndMs = this.#options.clock.monotonicMs() + timeoutMs
+    await this.drain()
     this.#ending.abort()
     this.#wake.resolve()
     await this.#running
@@ -140,7 +161,7 @@ export class Ownership {
 
   async #beat(): Promise<void> {
     const { member, name, address, metadata, timeToLiveMs, status, clock, logger } = this.#options
-    const isDraining = this.#isDraining
+    const { isDraining } = this
     let view: ClusterView
     try {
       view = await metadata.beat(
@@ -151,7 +172,7 @@ export class Ownership {
       this.#options.onBeat(false)
       logger.warn({ err: error }, 'no answer to a beat: partitions stay where they are')
       // leases can't be given away, but what is in memory can be committed
-      if (this.#isDraining) this.#handOverSome()
+      if (this.isDraining) this.#handOverSome()
       return
     }
     this.#answeredMs = clock.monotonicMs()
@@ -173,16 +194,17 @@ export class Ownership {
     this.#see(names)
     const owners = this.#assign(count, names)
     const nowMs = clock.monotonicMs()
+    const { isDraining } = this
     for (const [partition, slot] of this.#slots.entries()) {
       const lease = view.leases.get(partition)
-      const wanted = this.#isDraining ? undefined : owners[partition]
+      const wanted = isDraining ? undefined : owners[partition]
       const isOurs = wanted === name
       if (this.#keepLease(slot, lease)) {
         // a member that was only just seen may be gone again
         const isThere =
           wanted !== undefined &&
           nowMs - (this.#seenSinceMs.get(wanted) ?? nowMs) >= beatIntervalMs / 2
-        if (this.#isDraining || (!isOurs && isSettled && isThere)) this.#handOverSome(slot)
+        if (isDraining || (!isOurs && isSettled && isThere)) this.#handOverSome(slot)
       }
       this.#claim(slot, lease, isOurs, isSettled)
       this.#noteWaiting(partition, slot, lease, isOurs, nowMs)

@@ -6,6 +6,7 @@ import { toAppError, type ErrorCode } from '@tributary/common/errors'
 import {
   INGESTER_PROTO,
   ingesterServiceDefinition,
+  type DrainRequest,
   type PartitionInfo,
   type PartitionList,
   type ReadUnflushedRequest,
@@ -55,11 +56,19 @@ export function ingesterService(options: IngesterServiceOptions): GrpcService {
           return { files: String(ingester.committedFiles - before) }
         })
       },
-      drain: (_call: unknown, done: sendUnaryData<object>) => {
+      drain: (call: { request: DrainRequest }, done: sendUnaryData<object>) => {
         answer(done, logger(), async () => {
-          logger().info('draining as asked')
-          await current().drain()
+          const { holdSeconds } = call.request
+          const ingester = current()
+          if (!ingester.isDraining) logger().info({ holdSeconds }, 'draining as asked')
+          await ingester.drain(holdSeconds === 0 ? undefined : holdSeconds * 1000)
           return {}
+        })
+      },
+      resume: (_call: unknown, done: sendUnaryData<object>) => {
+        answer(done, logger(), () => {
+          current().resume()
+          return Promise.resolve({})
         })
       },
       readUnflushed: (call: UnflushedCall) => {
@@ -163,6 +172,9 @@ function listOf(ingester: Ingester): PartitionList {
     topic,
     isDraining: ingester.isDraining,
     partitions: ingester.partitions().map(infoOf),
+    memoryBytes: String(ingester.memoryBytes),
+    memoryBytesMax: String(ingester.memoryBytesMax),
+    ...ingester.busy,
   }
 }
 
@@ -181,5 +193,7 @@ function infoOf(figures: PartitionFigures): PartitionInfo {
     unflushedBytes: String(figures.unflushedBytes),
     validThroughUnixMs: String(Math.round(figures.validThroughUnixMs)),
     holds: [...figures.holds],
+    backlogOffsets: String(figures.backlogOffsets),
+    backlogSeconds: figures.backlogSeconds,
   }
 }

@@ -80,6 +80,7 @@ export class MemoryIngester {
         registry,
         metrics: new IngesterMetrics(registry),
         randomBytes: (count) => random.bytes(count),
+        busy: () => ({ loopBusySeconds: 0, flushBusySeconds: 0 }),
       },
       {
         ...SETTINGS,

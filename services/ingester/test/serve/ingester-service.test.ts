@@ -143,4 +143,47 @@ describe('IngesterService', () => {
     assert.equal(stored.rows.size, rows.length)
     assert.equal(one.ingester?.notReadyReason, 'draining')
   })
+
+  it('takes its partitions again when it is asked to resume', async () => {
+    await meanwhile(client.drain(10_000))
+    await world.clock.advance(5000)
+    assert.deepEqual(one.owned, [])
+    await meanwhile(client.resume(10_000))
+    await world.clock.advance(5000)
+    assert.deepEqual(one.owned, [0, 1])
+  })
+
+  it('comes back by itself when the hold of a drain is not renewed, and later where it is', async () => {
+    await meanwhile(client.drain(10_000, 20))
+    await world.clock.advance(10_000)
+    await meanwhile(client.drain(10_000, 20))
+    await world.clock.advance(15_000)
+    assert.deepEqual(one.owned, [], '25 s after the first hold, 15 s after the second')
+    await world.clock.advance(10_000)
+    assert.deepEqual(one.owned, [0, 1])
+    const list = await meanwhile(client.listPartitions(10_000))
+    assert.equal(list.isDraining, false)
+  })
+
+  it('tells the one who drains that somebody ended it', async () => {
+    fill(10)
+    await world.clock.advance(500)
+    world.bucket.faults.refusedChance = 1
+    const drain = client.drain(30_000)
+    drain.catch(() => undefined)
+    await meanwhile(client.listPartitions(10_000))
+    await meanwhile(client.resume(10_000))
+    await assert.rejects(meanwhile(drain), { code: 'cancelled' })
+  })
+
+  it('tells what is not fetched apart from what is not committed', async () => {
+    fill(5)
+    await world.clock.advance(2000)
+    const list = await meanwhile(client.listPartitions(10_000))
+    const { lagOffsets, backlogOffsets } = list.partitions[0]!
+    assert.deepEqual([lagOffsets, backlogOffsets], ['5', '0'])
+    assert.ok(
+      Number(list.memoryBytes) > 0 && Number(list.memoryBytes) < Number(list.memoryBytesMax),
+    )
+  })
 })
