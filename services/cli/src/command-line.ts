@@ -33,6 +33,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'take telemetry from Kafka and write Parquet, as one of a cluster',
     load: async () => (await import('./commands/ingester.ts')).ingesterCommand,
   },
+  controller: {
+    summary: 'scale ingesters on Kubernetes and make scaling in and node drains safe',
+    load: async () => (await import('./commands/controller.ts')).controllerCommand,
+  },
   topic: {
     summary: 'make the topic of Kafka between routers and ingesters',
     load: async () => (await import('./commands/topic.ts')).topicCommand,

@@ -73,6 +73,7 @@ export const ERROR_ANSWERS = {
   quarantine_exhausted: UNAVAILABLE,
   invalid_file: UNAVAILABLE,
   invalid_query: UNAVAILABLE,
+  kubernetes_unavailable: UNAVAILABLE,
 } as const satisfies Record<string, ErrorAnswer>
 
 export type ErrorCode = keyof typeof ERROR_ANSWERS

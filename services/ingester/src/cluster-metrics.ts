@@ -19,7 +19,7 @@ export interface PartitionFigures extends PartitionStatus {
   readonly unflushedRows: number
   readonly unflushedBytes: number
   readonly holds: ReadonlySet<string>
-  /** Records of the log that are not fetched, and the age of the last one fetched while there are. */
+  /** Records of the log that are not fetched, and how far behind what arrived that is. */
   readonly backlogOffsets: number
   readonly backlogSeconds: number
 }
@@ -141,7 +141,7 @@ function registerState(registry: Registry, state: ClusterState): void {
     ['backlog_offsets', 'Records in the log that are not fetched', (each) => each.backlogOffsets],
     [
       'backlog_seconds',
-      'Age of the last record that was fetched while there are more',
+      'How far fetching is behind what arrived, while records wait for it',
       (each) => each.backlogSeconds,
     ],
     [

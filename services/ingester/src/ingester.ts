@@ -246,7 +246,7 @@ export class Ingester {
       if (state === 'idle') return []
       const lag = owner?.progress.lag(nowMs) ?? { offsets: 0, seconds: 0 }
       const holds = owner?.holds ?? new Set<string>()
-      const backlog = owner?.progress.backlog(owner.next, nowMs) ?? { offsets: 0, seconds: 0 }
+      const backlog = owner?.progress.backlog(nowMs) ?? { offsets: 0, seconds: 0 }
       return {
         partition,
         epoch,

@@ -78,6 +78,7 @@ export class PartitionOwner implements FeedTarget, GatedOwner {
     this.#cache = cache
     this.#progress = new PartitionProgress(partition.start)
     this.#next = partition.end
+    this.#progress.fetched(this.#next)
     const { clock, logger, metrics } = options.shared
     this.#intake = new RecordIntake({
       partition,
@@ -233,6 +234,7 @@ export class PartitionOwner implements FeedTarget, GatedOwner {
       const reason = 'log_deleted: the log had deleted these records before they were fetched'
       this.#intake.add({ start: String(wanted), end: String(bounds.start), reason })
       this.#next = bounds.start
+      this.#progress.fetched(this.#next)
       this.#resume()
     } else if (this.#aboveEndRetries < ABOVE_END_RETRIES_MAX) {
       this.#aboveEndRetries++
@@ -350,7 +352,7 @@ export class PartitionOwner implements FeedTarget, GatedOwner {
     }
     this.#intake.add({ offset: record.offset, appendUnixMs: record.appendUnixMs, space, header })
     this.#next = record.offset + 1n
-    this.#progress.fetched(record.appendUnixMs)
+    this.#progress.fetched(this.#next, record.appendUnixMs)
   }
 
   /** Fetches a record that could not be read again: takes it, or puts it aside and goes on behind it. */
@@ -365,6 +367,7 @@ export class PartitionOwner implements FeedTarget, GatedOwner {
         if (this.#ending.signal.aborted) return
         this.#intake.add(hole)
         this.#next = offset + 1n
+        this.#progress.fetched(this.#next)
       } else if (!this.#ending.signal.aborted) {
         this.#takeOne(record)
       }

@@ -1,3 +1,4 @@
+import { CONTROLLER_SECTIONS } from './controller-settings.ts'
 import { INGESTER_SECTIONS } from './ingester-settings.ts'
 import { ROUTER_SECTIONS } from './router-settings.ts'
 import { membersMarkdown, settingsMarkdown } from './setting-report.ts'
@@ -12,7 +13,8 @@ Made from the tables in \`services/common/src/config/*settings.ts\` by
 Every setting is a flag of the roles that have it and an environment variable: \`tributary standalone\`
 has the sections up to the object store; \`tributary router\` has process (without \`--data-dir\`),
 receiving, TLS, credentials, cluster, routing, Kafka and Redis; \`tributary ingester\` has process, TLS (of
-the admin ports), flushing, object store, cluster, Kafka, Redis, and those from [Ownership](#ownership) on. A flag beats a variable, a variable beats the default. All problems are reported at once, and the process does not
+the admin ports), flushing, object store, cluster, Kafka, Redis, and those from [Ownership](#ownership) to [Local copy of the log](#local-copy-of-the-log);
+\`tributary controller\` has process (without \`--data-dir\`), TLS (of the admin ports), \`--member-name\`, Redis up to \`--redis-timeout\`, and those from [Kubernetes](#kubernetes) on. A flag beats a variable, a variable beats the default. All problems are reported at once, and the process does not
 start with any. Sizes take \`KiB\`, \`MiB\`, \`GiB\` (powers of 1024) and \`kB\`, \`MB\`, \`GB\` (powers of
 1000); durations take \`ms\`, \`s\`, \`m\`, \`h\`, \`d\`. The tools (\`query\`, \`verify\`, \`replay\`) take the
 settings of the object store and \`--data-dir\` alike. Credentials of S3 come from where the AWS SDK
@@ -41,7 +43,14 @@ export function configurationPage(): string {
   const ofRouter = ROUTER_SECTIONS.filter(({ title }) => !known.has(title))
   for (const { title } of ofRouter) known.add(title)
   const ofIngester = INGESTER_SECTIONS.filter(({ title }) => !known.has(title))
+  for (const { title } of ofIngester) known.add(title)
+  const ofController = CONTROLLER_SECTIONS.filter(({ title }) => !known.has(title))
   const members = { title: 'Settings of a tenant', table: tenantPolicySettings }
-  const settings = settingsMarkdown([...STANDALONE_SECTIONS, ...ofRouter, ...ofIngester])
+  const settings = settingsMarkdown([
+    ...STANDALONE_SECTIONS,
+    ...ofRouter,
+    ...ofIngester,
+    ...ofController,
+  ])
   return `${INTRODUCTION}${settings}\n${membersMarkdown(members)}${TENANTS}`
 }

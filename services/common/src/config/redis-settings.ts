@@ -4,7 +4,8 @@ import { duration, text, url } from './setting.ts'
 
 const SECOND_MS = 1000
 
-export const redisSettings = {
+/** How to reach Redis: also for roles that are no member. */
+export const redisConnectionSettings = {
   redisUrl: url({
     default: 'redis://127.0.0.1:6379',
     schemes: ['redis', 'rediss'],
@@ -50,6 +51,11 @@ export const redisSettings = {
     max: 60 * SECOND_MS,
     sentence: 'A command without an answer for this long has an unknown outcome.',
   }),
+}
+export type RedisConnectionConfig = ConfigOf<typeof redisConnectionSettings>
+
+export const redisSettings = {
+  ...redisConnectionSettings,
   beatIntervalMs: duration({
     default: SECOND_MS,
     min: 50,
@@ -65,11 +71,7 @@ export const redisSettings = {
 }
 export type RedisConfig = ConfigOf<typeof redisSettings>
 
-export const REDIS_RELATIONS: readonly Relation<typeof redisSettings>[] = [
-  (config) =>
-    config.memberTimeToLiveMs < 3 * config.beatIntervalMs
-      ? '--member-time-to-live must be three times --beat-interval: a lost beat is no death'
-      : undefined,
+export const REDIS_CONNECTION_RELATIONS: readonly Relation<typeof redisConnectionSettings>[] = [
   (config) =>
     (config.redisCertFile === undefined) === (config.redisKeyFile === undefined)
       ? undefined
@@ -86,4 +88,12 @@ export const REDIS_RELATIONS: readonly Relation<typeof redisSettings>[] = [
       ? undefined
       : `the path of --redis-url is the number of a database, not "${pathname}"`
   },
+]
+
+export const REDIS_RELATIONS: readonly Relation<typeof redisSettings>[] = [
+  (config) =>
+    config.memberTimeToLiveMs < 3 * config.beatIntervalMs
+      ? '--member-time-to-live must be three times --beat-interval: a lost beat is no death'
+      : undefined,
+  ...REDIS_CONNECTION_RELATIONS,
 ]

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
 
-import type { RedisConfig } from '../config/redis-settings.ts'
+import type { RedisConnectionConfig } from '../config/redis-settings.ts'
 import { AppError } from '../errors.ts'
 
 export interface RedisAddress {
@@ -33,7 +33,7 @@ export interface HostPort {
 }
 
 /** Where to connect, as the settings say. */
-export function redisAddress(config: RedisConfig): RedisAddress {
+export function redisAddress(config: RedisConnectionConfig): RedisAddress {
   const { protocol, hostname, port, username, password, pathname } = new URL(config.redisUrl)
   const isTls = protocol === 'rediss:'
   return {

@@ -131,6 +131,7 @@ export class SimulatedIngester {
             registry: silentRegistry,
             metrics: ingesterMetrics,
             randomBytes: (count) => random.bytes(count),
+            busy: () => ({ loopBusySeconds: 0, flushBusySeconds: 0 }),
           },
           {
             ...SETTINGS,

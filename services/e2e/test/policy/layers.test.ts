@@ -13,9 +13,10 @@ const ALLOWED_SERVICES: Readonly<Record<string, readonly string[]>> = {
   common: [],
   router: ['common'],
   ingester: ['common'],
+  controller: ['common'],
   standalone: ['common', 'router', 'ingester'],
-  cli: ['common', 'router', 'ingester', 'standalone'],
-  e2e: ['common', 'router', 'ingester', 'standalone', 'cli'],
+  cli: ['common', 'router', 'ingester', 'controller', 'standalone'],
+  e2e: ['common', 'router', 'ingester', 'controller', 'standalone', 'cli'],
 }
 
 /**

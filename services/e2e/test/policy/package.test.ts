@@ -21,8 +21,11 @@ const manifests = filesEndingWith('package.json').map((file) => ({
   manifest: JSON.parse(file.text) as Manifest,
 }))
 const root = JSON.parse(readText('package.json')) as Manifest
-/** 130 on 2026-11-26, most of them of the AWS SDK and DuckDB's and Arrow's: a new one is a decision. */
-const IMAGE_PACKAGES_MAX = 145
+/**
+ * A new one is a decision. 130 on 2026-11-26, most of them of the AWS SDK and DuckDB's and Arrow's, and
+ * 65 more of the client of Kubernetes, of which the controller alone loads a part.
+ */
+const IMAGE_PACKAGES_MAX = 205
 const services = manifests.filter(({ path }) => /^services\/[^/]+\/package\.json$/.test(path))
 
 function isOurs(name: string): boolean {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 
+import { controllerSettings } from '@tributary/common/config/controller-settings'
 import { ingesterSettings } from '@tributary/common/config/ingester-settings'
 import { routerSettings } from '@tributary/common/config/router-settings'
 import { standaloneSettings } from '@tributary/common/config/settings'
@@ -10,7 +11,9 @@ import { filesEndingWith, readText } from './source-tree.ts'
 describe('settings', () => {
   it('are all read by some source: a flag without effect is a lie', () => {
     const text = filesEndingWith('.ts')
-      .filter(({ path }) => /^services\/(common|router|ingester|standalone|cli)\/src\//.test(path))
+      .filter(({ path }) =>
+        /^services\/(common|router|ingester|controller|standalone|cli)\/src\//.test(path),
+      )
       .filter(({ path }) => !path.startsWith('services/common/src/config/'))
       .map((file) => file.text)
       .concat(
@@ -22,6 +25,7 @@ describe('settings', () => {
       ...standaloneSettings,
       ...routerSettings,
       ...ingesterSettings,
+      ...controllerSettings,
     }).filter((key) => !new RegExp(`\\b${key}\\b`).test(text))
     assert.deepEqual(idle, [])
   })

@@ -16,11 +16,16 @@ export class PartitionProgress {
   #bounds: OffsetBounds | undefined
   #committedEnd: bigint
   #validThroughUnixMs = 0
-  /** Append time of the newest record that was fetched; 0 before one was. */
-  #fetchedUnixMs = 0
+  /** When the bounds were asked for. */
+  #askedUnixMs = 0
+  /** The next offset wanted from the log. */
+  #next: bigint
+  /** Everything that arrived before has been fetched; 0 while nothing is known. */
+  #fetchedThroughUnixMs = 0
 
   constructor(committedEnd: bigint) {
     this.#committedEnd = committedEnd
+    this.#next = committedEnd
   }
 
   /** As last asked for; undefined before the first answer. */
@@ -33,8 +38,11 @@ export class PartitionProgress {
     return this.#validThroughUnixMs
   }
 
-  fetched(appendUnixMs: number): void {
-    this.#fetchedUnixMs = Math.max(this.#fetchedUnixMs, appendUnixMs)
+  /** @param next the offset behind what was fetched last, or behind a hole */
+  fetched(next: bigint, appendUnixMs = 0): void {
+    this.#next = next
+    this.#fetchedThrough(appendUnixMs)
+    this.#noteCaughtUp()
   }
 
   /** @param lastAppendUnixMs of the last record committed; undefined where there were only holes */
@@ -46,6 +54,8 @@ export class PartitionProgress {
   /** @param askedUnixMs before the log was asked: what comes later may not be in the answer */
   observed(bounds: OffsetBounds, askedUnixMs: number): void {
     this.#bounds = bounds
+    this.#askedUnixMs = askedUnixMs
+    this.#noteCaughtUp()
     if (this.#committedEnd >= bounds.end) this.#advance(askedUnixMs)
   }
 
@@ -62,14 +72,23 @@ export class PartitionProgress {
   /**
    * What waits in the log alone, as of the last look at it: unlike the lag it does not grow while rows
    * wait for their flush, only where fetching can't keep up.
-   * @param next the next offset wanted from the log
    */
-  backlog(next: bigint, nowUnixMs: number): PartitionLag {
-    const end = this.#bounds?.end ?? next
-    if (end <= next) return { offsets: 0, seconds: 0 }
-    const sinceMs = Math.max(this.#fetchedUnixMs, this.#validThroughUnixMs)
+  backlog(nowUnixMs: number): PartitionLag {
+    const end = this.#bounds?.end ?? this.#next
+    if (end <= this.#next) return { offsets: 0, seconds: 0 }
+    const sinceMs = Math.max(this.#fetchedThroughUnixMs, this.#validThroughUnixMs)
     const seconds = sinceMs === 0 ? 0 : Math.max(0, nowUnixMs - sinceMs) / 1000
-    return { offsets: Number(end - next), seconds }
+    return { offsets: Number(end - this.#next), seconds }
+  }
+
+  /** One that waits since a moment ago, after nothing came for an hour, is not an hour late. */
+  #noteCaughtUp(): void {
+    const isCaughtUp = this.#bounds !== undefined && this.#next >= this.#bounds.end
+    if (isCaughtUp) this.#fetchedThrough(this.#askedUnixMs)
+  }
+
+  #fetchedThrough(unixMs: number): void {
+    this.#fetchedThroughUnixMs = Math.max(this.#fetchedThroughUnixMs, unixMs)
   }
 
   #advance(unixMs: number): void {

@@ -46,7 +46,7 @@ export function ingesterService(options: IngesterServiceOptions): GrpcService {
     proto: INGESTER_PROTO,
     implementation: {
       listPartitions: (_call: unknown, done: sendUnaryData<object>) => {
-        answer(done, logger(), () => Promise.resolve(listOf(current())))
+        answer(done, logger(), () => Promise.resolve(partitionListOf(current())))
       },
       flush: (_call: unknown, done: sendUnaryData<object>) => {
         answer(done, logger(), async () => {
@@ -164,7 +164,8 @@ function notReady(): Error {
   return new Error('the ingester is starting')
 }
 
-function listOf(ingester: Ingester): PartitionList {
+/** What an ingester tells about itself and its partitions. */
+export function partitionListOf(ingester: Ingester): PartitionList {
   const { logId, topic } = ingester.log
   return {
     member: ingester.member,
