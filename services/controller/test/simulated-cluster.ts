@@ -178,7 +178,7 @@ export class SimulatedCluster {
 
   async #stopPod({ name }: PodState): Promise<void> {
     const one = this.ingesters.get(name)
-    await one?.ingester?.stop()
+    await one?.ingester?.stop(10_000)
     this.ingesters.delete(name)
   }
 }
