@@ -79,37 +79,49 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- else -}}{{ fail (printf "%s: write sizes as 8Gi or 512Mi" $text) }}{{- end -}}
 {{- end -}}
 
-{{/* What routers and ingesters call: names, Kafka, Redis, the bucket. */}}
-{{- define "tributary.egress" -}}
+{{/* Ports of Redis and its sentinels, as a JSON list. */}}
+{{- define "tributary.redisPorts" -}}
+{{- $ports := list -}}
+{{- range $address := splitList "," .Values.redis.sentinels -}}
+{{- if $address -}}
+{{- $ports = append $ports (splitList ":" $address | last) -}}
+{{- end -}}
+{{- end -}}
+{{- with regexFind ":[0-9]+" (include "tributary.redisUrl" . | trimPrefix "redis:" | trimPrefix "rediss:") -}}
+{{- $ports = append $ports (trimPrefix ":" .) -}}
+{{- else -}}
+{{- $ports = append $ports "6379" -}}
+{{- end -}}
+{{- toJson $ports -}}
+{{- end -}}
+
+{{/* Names, and what is outside. Arguments: dict "root" $ "ports" (list "6379") */}}
+{{- define "tributary.egressTo" -}}
 - ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
-{{- with .Values.networkPolicy.externalTo }}
+{{- with .root.Values.networkPolicy.externalTo }}
 {{ toYaml . }}
 {{- else }}
 - ports:
-    {{- $ports := list }}
-    {{- range $address := splitList "," (include "tributary.kafkaBrokers" .) }}
-    {{- $ports = append $ports (splitList ":" $address | last | default "9092") }}
-    {{- end }}
-    {{- range $address := splitList "," .Values.redis.sentinels }}
-    {{- if $address }}
-    {{- $ports = append $ports (splitList ":" $address | last) }}
-    {{- end }}
-    {{- end }}
-    {{- with regexFind ":[0-9]+" (include "tributary.redisUrl" . | trimPrefix "redis:" | trimPrefix "rediss:") }}
-    {{- $ports = append $ports (trimPrefix ":" .) }}
-    {{- else }}
-    {{- $ports = append $ports "6379" }}
-    {{- end }}
-    {{- $endpoint := include "tributary.storeEndpoint" . }}
-    {{- with regexFind ":[0-9]+" ($endpoint | trimPrefix "http:" | trimPrefix "https:") }}
-    {{- $ports = append $ports (trimPrefix ":" .) }}
-    {{- else }}
-    {{- $ports = append $ports (ternary "80" "443" (hasPrefix "http:" $endpoint)) }}
-    {{- end }}
-    {{- range $port := uniq $ports }}
+    {{- range $port := uniq .ports }}
     - {port: {{ $port }}}
     {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* What routers and ingesters call: names, Kafka, Redis, the bucket. */}}
+{{- define "tributary.egress" -}}
+{{- $ports := list -}}
+{{- range $address := splitList "," (include "tributary.kafkaBrokers" .) -}}
+{{- $ports = append $ports (splitList ":" $address | last | default "9092") -}}
+{{- end -}}
+{{- $ports = concat $ports (include "tributary.redisPorts" . | fromJsonArray) -}}
+{{- $endpoint := include "tributary.storeEndpoint" . -}}
+{{- with regexFind ":[0-9]+" ($endpoint | trimPrefix "http:" | trimPrefix "https:") -}}
+{{- $ports = append $ports (trimPrefix ":" .) -}}
+{{- else -}}
+{{- $ports = append $ports (ternary "80" "443" (hasPrefix "http:" $endpoint)) -}}
+{{- end -}}
+{{- include "tributary.egressTo" (dict "root" . "ports" $ports) -}}
 {{- end -}}
 
 {{- define "tributary.devService" -}}

@@ -7,27 +7,10 @@ TRIBUTARY_{{ $flag | upper | replace "-" "_" }}: {{ $value | toString | quote }}
 {{- end }}
 {{- end -}}
 
-{{- define "tributary.connectionsData" -}}
-{{- $v := .Values -}}
-TRIBUTARY_KAFKA_BROKERS: {{ include "tributary.kafkaBrokers" . | quote }}
-TRIBUTARY_KAFKA_TOPIC: {{ $v.kafka.topic | quote }}
-TRIBUTARY_KAFKA_PROFILE: {{ ternary "development" $v.kafka.profile $v.dev.kafka.enabled | quote }}
+{{/* Where Redis is: all that a controller needs of the connections. */}}
+{{- define "tributary.redisData" -}}
+{{- $v := .Values }}
 TRIBUTARY_REDIS_PREFIX: {{ $v.redis.prefix | default (include "tributary.fullname" .) | quote }}
-{{- if $v.kafka.tls.enabled }}
-TRIBUTARY_KAFKA_TLS: "true"
-{{- with $v.kafka.tls.existingSecret }}
-TRIBUTARY_KAFKA_CA_FILE: /etc/tributary/kafka-tls/ca.crt
-{{- if $v.kafka.tls.clientCertificate }}
-TRIBUTARY_KAFKA_CERT_FILE: /etc/tributary/kafka-tls/tls.crt
-TRIBUTARY_KAFKA_KEY_FILE: /etc/tributary/kafka-tls/tls.key
-{{- end }}
-{{- end }}
-{{- end }}
-{{- with $v.kafka.sasl.mechanism }}
-TRIBUTARY_KAFKA_SASL_MECHANISM: {{ . | quote }}
-TRIBUTARY_KAFKA_SASL_USERNAME: {{ $v.kafka.sasl.username | quote }}
-TRIBUTARY_KAFKA_SASL_PASSWORD_FILE: /etc/tributary/kafka-sasl/password
-{{- end }}
 {{- with include "tributary.redisUrl" . }}
 TRIBUTARY_REDIS_URL: {{ . | quote }}
 {{- end }}
@@ -45,6 +28,29 @@ TRIBUTARY_REDIS_CERT_FILE: /etc/tributary/redis-tls/tls.crt
 TRIBUTARY_REDIS_KEY_FILE: /etc/tributary/redis-tls/tls.key
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{- define "tributary.connectionsData" -}}
+{{- $v := .Values -}}
+TRIBUTARY_KAFKA_BROKERS: {{ include "tributary.kafkaBrokers" . | quote }}
+TRIBUTARY_KAFKA_TOPIC: {{ $v.kafka.topic | quote }}
+TRIBUTARY_KAFKA_PROFILE: {{ ternary "development" $v.kafka.profile $v.dev.kafka.enabled | quote }}
+{{- if $v.kafka.tls.enabled }}
+TRIBUTARY_KAFKA_TLS: "true"
+{{- with $v.kafka.tls.existingSecret }}
+TRIBUTARY_KAFKA_CA_FILE: /etc/tributary/kafka-tls/ca.crt
+{{- if $v.kafka.tls.clientCertificate }}
+TRIBUTARY_KAFKA_CERT_FILE: /etc/tributary/kafka-tls/tls.crt
+TRIBUTARY_KAFKA_KEY_FILE: /etc/tributary/kafka-tls/tls.key
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with $v.kafka.sasl.mechanism }}
+TRIBUTARY_KAFKA_SASL_MECHANISM: {{ . | quote }}
+TRIBUTARY_KAFKA_SASL_USERNAME: {{ $v.kafka.sasl.username | quote }}
+TRIBUTARY_KAFKA_SASL_PASSWORD_FILE: /etc/tributary/kafka-sasl/password
+{{- end }}
+{{- include "tributary.redisData" . }}
 TRIBUTARY_OBJECT_STORE: {{ include "tributary.storeUrl" . | quote }}
 TRIBUTARY_OBJECT_STORE_REGION: {{ $v.objectStore.region | quote }}
 {{- with include "tributary.storeEndpoint" . }}
@@ -60,6 +66,26 @@ TRIBUTARY_OBJECT_STORE_ENDPOINT: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
+{{- define "tributary.redisMounts" -}}
+{{- $v := .Values }}
+{{- if $v.redis.existingSecret }}
+- {name: redis, mountPath: /etc/tributary/redis, readOnly: true}
+{{- end }}
+{{- if $v.redis.tls.existingSecret }}
+- {name: redis-tls, mountPath: /etc/tributary/redis-tls, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "tributary.redisVolumes" -}}
+{{- $v := .Values }}
+{{- if $v.redis.existingSecret }}
+- {name: redis, secret: {secretName: {{ $v.redis.existingSecret }}, items: [{key: {{ $v.redis.passwordKey }}, path: password}]}}
+{{- end }}
+{{- if $v.redis.tls.existingSecret }}
+- {name: redis-tls, secret: {secretName: {{ $v.redis.tls.existingSecret }}}}
+{{- end }}
+{{- end -}}
+
 {{- define "tributary.secretMounts" -}}
 {{- $v := .root.Values -}}
 {{- if and $v.kafka.tls.enabled $v.kafka.tls.existingSecret }}
@@ -68,12 +94,7 @@ TRIBUTARY_OBJECT_STORE_ENDPOINT: {{ . | quote }}
 {{- if $v.kafka.sasl.mechanism }}
 - {name: kafka-sasl, mountPath: /etc/tributary/kafka-sasl, readOnly: true}
 {{- end }}
-{{- if $v.redis.existingSecret }}
-- {name: redis, mountPath: /etc/tributary/redis, readOnly: true}
-{{- end }}
-{{- if $v.redis.tls.existingSecret }}
-- {name: redis-tls, mountPath: /etc/tributary/redis-tls, readOnly: true}
-{{- end }}
+{{- include "tributary.redisMounts" .root }}
 {{- if and (eq .role "router") $v.otlp.tls.enabled }}
 - {name: otlp-tls, mountPath: /etc/tributary/otlp-tls, readOnly: true}
 {{- end }}
@@ -90,12 +111,7 @@ TRIBUTARY_OBJECT_STORE_ENDPOINT: {{ . | quote }}
 {{- if $v.kafka.sasl.mechanism }}
 - {name: kafka-sasl, secret: {secretName: {{ $v.kafka.sasl.existingSecret }}, items: [{key: {{ $v.kafka.sasl.passwordKey }}, path: password}]}}
 {{- end }}
-{{- if $v.redis.existingSecret }}
-- {name: redis, secret: {secretName: {{ $v.redis.existingSecret }}, items: [{key: {{ $v.redis.passwordKey }}, path: password}]}}
-{{- end }}
-{{- if $v.redis.tls.existingSecret }}
-- {name: redis-tls, secret: {secretName: {{ $v.redis.tls.existingSecret }}}}
-{{- end }}
+{{- include "tributary.redisVolumes" .root }}
 {{- if and (eq .role "router") $v.otlp.tls.enabled }}
 - {name: otlp-tls, secret: {secretName: {{ $v.otlp.tls.existingSecret }}}}
 {{- end }}

@@ -59,8 +59,8 @@ for (const file of readdirSync(FIXTURES)) {
         const allowed = policy.spec!.ingress!.flatMap(({ ports }) =>
           ports.map(({ port }) => String(port)),
         )
-        // routers are asked over gRPC by nobody in the cluster
-        const closed = role === 'router' ? ['admin-grpc'] : []
+        // ingesters alone are asked over gRPC by others of the cluster
+        const closed = role === 'ingester' ? [] : ['admin-grpc']
         assert.deepEqual(
           allowed.toSorted(),
           opened.filter((name) => !closed.includes(name)).toSorted(),
