@@ -22,21 +22,30 @@ const SCRIPT = fileURLToPath(new URL('main.ts', import.meta.url))
 const { values, positionals } = parsed({
   allowPositionals: true,
   options: {
-    http: { type: 'string', default: 'http://127.0.0.1:4318' },
-    grpc: { type: 'string', default: '127.0.0.1:4317' },
+    http: { type: 'string', default: process.env['HTTP'] ?? 'http://127.0.0.1:4318' },
+    grpc: { type: 'string', default: process.env['GRPC'] ?? '127.0.0.1:4317' },
     scale: { type: 'string', default: '1' },
     'p99-factor': { type: 'string', default: '1' },
     out: { type: 'string', default: 'loadtest-results' },
     baseline: { type: 'string' },
     'data-dir': { type: 'string' },
-    'object-store': { type: 'string' },
-    'object-store-endpoint': { type: 'string' },
+    'object-store': { type: 'string', ...fromEnvironment('TRIBUTARY_OBJECT_STORE') },
+    'object-store-endpoint': {
+      type: 'string',
+      ...fromEnvironment('TRIBUTARY_OBJECT_STORE_ENDPOINT'),
+    },
     'no-check': { type: 'boolean', default: false },
     wait: { type: 'string', default: '120' },
     list: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
+
+/** The default of a flag where the environment has one. */
+function fromEnvironment(name: string): { readonly default?: string } {
+  const value = process.env[name]
+  return value === undefined ? {} : { default: value }
+}
 
 /** What a user typed wrong is a sentence, not a stack. */
 function parsed<const Config extends ParseArgsConfig>(config: Config) {
@@ -51,6 +60,7 @@ function parsed<const Config extends ParseArgsConfig>(config: Config) {
 const HELP = `npm run loadtest -- [flags] [SCENARIO...]      without a name: smoke
   --list              the scenarios
   --http URL          OTLP/HTTP of the router        --grpc HOST:PORT  OTLP/gRPC of the router
+                      (or HTTP, GRPC and TRIBUTARY_OBJECT_STORE... of the environment)
   --scale N           multiplies all rates: 0.05 suits a laptop
   --p99-factor N      multiplies the thresholds on latency
   --out DIR           summaries (JSON) and pages (HTML), default loadtest-results

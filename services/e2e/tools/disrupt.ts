@@ -12,9 +12,10 @@ import { createLogger } from '@tributary/common/logger'
 import { openObjectStore } from '@tributary/common/object-store/object-store'
 import { prove } from '@tributary/e2e/chaos/proof'
 import { DisruptionLoad } from '@tributary/e2e/kubernetes/disruption-load'
-import { disruptions, installSpread, RELEASE } from '@tributary/e2e/kubernetes/disruptions'
+import { disruptions, installSpread } from '@tributary/e2e/kubernetes/disruptions'
 import { KubernetesCluster } from '@tributary/e2e/kubernetes/kubernetes-cluster'
-import { PortForward } from '@tributary/e2e/kubernetes/port-forward'
+import type { PortForward } from '@tributary/e2e/kubernetes/port-forward'
+import { Trial, TRIAL_STORE } from '@tributary/e2e/kubernetes/trial'
 import { readStoredRequests } from '@tributary/e2e/oracle/stored-requests'
 import { StoreCopy } from '@tributary/e2e/oracle/store-copy'
 
@@ -39,20 +40,12 @@ const report = (line: string): void => {
   )
 }
 const cluster = await KubernetesCluster.open(Number(values.nodes), report)
+const trial = new Trial(cluster, NAMESPACE)
 try {
   await cluster.createNamespace(NAMESPACE)
   await installSpread(cluster, NAMESPACE)
   report('installed')
-  const path = [
-    '-n',
-    NAMESPACE,
-    'get',
-    'service',
-    'tributary-router',
-    '-o',
-    'jsonpath={.spec.clusterIP}',
-  ]
-  const host = await cluster.kubectl(...path)
+  const host = await trial.routerAddress()
   const seed = Number(values.seed)
   const load = new DisruptionLoad({
     ...{ host, seed, clients: Number(values.clients), ratePerSecond: Number(values.rate) },
@@ -69,7 +62,7 @@ try {
     report(`${name}: ${String(seconds)} s, longest time without an OK ${String(longestGapMs)} ms`)
   }
   await load.finish(DRAIN_TIMEOUT_MS)
-  const forward = await PortForward.open(cluster, NAMESPACE, 'service/tributary-dev-s3', 7070)
+  const forward = await trial.openStore()
   const findings = await proved(load, forward, seed)
   await forward.close()
   const totals = load.ledger.totals()
@@ -93,8 +86,7 @@ try {
   }
   process.exitCode = judgement.violationCount + problems.length === 0 ? 0 : 1
 } finally {
-  await cluster.run('helm', ['uninstall', RELEASE, '-n', NAMESPACE])
-  await cluster.run('kubectl', ['delete', 'namespace', NAMESPACE, '--wait=false'])
+  await trial.remove()
   await cluster.close()
 }
 
@@ -104,25 +96,13 @@ async function proved(
   forward: PortForward,
   seed: number,
 ): ReturnType<typeof prove> {
-  const secret = await cluster.kubectl(
-    '-n',
-    NAMESPACE,
-    'get',
-    'secret',
-    'tributary-dev-s3',
-    '-o',
-    'json',
-  )
-  const { data } = JSON.parse(secret) as { readonly data: Readonly<Record<string, string>> }
-  const key = (name: string): string => Buffer.from(data[name] ?? '', 'base64').toString()
-  const credentials = {
-    accessKeyId: key('AWS_ACCESS_KEY_ID'),
-    secretAccessKey: key('AWS_SECRET_ACCESS_KEY'),
-  }
+  const { AWS_ACCESS_KEY_ID: accessKeyId = '', AWS_SECRET_ACCESS_KEY: secretAccessKey = '' } =
+    await trial.storeCredentials()
+  const credentials = { accessKeyId, secretAccessKey }
   const endpoint = `http://127.0.0.1:${String(forward.port)}`
   const logger = createLogger({ name: 'judge', level: 'error' })
   const options = { endpoint, region: 'us-east-1', credentials, logger }
-  const store = await openObjectStore('s3://tributary', options)
+  const store = await openObjectStore(TRIAL_STORE, options)
   const copy = await StoreCopy.create(store)
   try {
     const { acknowledged } = load.ledger.totals()

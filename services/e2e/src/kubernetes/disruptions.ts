@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { KubernetesCluster } from './kubernetes-cluster.ts'
 
-export const RELEASE = 'tributary'
+const RELEASE = 'tributary'
 const SETTLE_MS = 3000
 const TIMEOUT = '--timeout=240s'
 

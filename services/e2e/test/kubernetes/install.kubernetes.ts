@@ -12,6 +12,7 @@ import { promisify } from 'node:util'
 import { COLLECTOR_IMAGE } from '@tributary/e2e/kubernetes/collector-image'
 import { KubernetesCluster } from '@tributary/e2e/kubernetes/kubernetes-cluster'
 import { PortForward } from '@tributary/e2e/kubernetes/port-forward'
+import { Trial, TRIAL_STORE } from '@tributary/e2e/kubernetes/trial'
 import { runTelemetrygen } from '@tributary/e2e/clients/telemetrygen'
 
 const run = promisify(execFile)
@@ -36,25 +37,23 @@ const UNFIT: readonly (readonly [values: Readonly<Record<string, string>>, words
 
 void describe('a first install', () => {
   const cluster = KubernetesCluster.given()
+  const trial = new Trial(cluster, NAMESPACE)
   const startMs = performance.now()
   let store: PortForward
   let credentials: Record<string, string>
 
   before(async () => {
-    await cluster.createNamespace(NAMESPACE)
     await cluster.createNamespace(AGENTS, 'privileged')
   })
 
   after(async () => {
     await store?.close()
-    await cluster.run('helm', ['uninstall', 'tributary', '-n', NAMESPACE])
-    await cluster.kubectl('delete', 'namespace', NAMESPACE, AGENTS, '--wait=false')
+    await trial.remove()
+    await cluster.kubectl('delete', 'namespace', AGENTS, '--wait=false')
   })
 
   void it('is ready with values-dev.yaml, under the restricted Pod Security level', async (t) => {
-    const values = `${cluster.chart}/values-dev.yaml`
-    const flags = ['-f', values, ...cluster.imageFlags, '--wait', '--timeout', '5m']
-    await cluster.helm('install', 'tributary', cluster.chart, '-n', NAMESPACE, ...flags)
+    await trial.install()
     t.diagnostic(`ready after ${seconds()}`)
   })
 
@@ -78,8 +77,8 @@ void describe('a first install', () => {
       await runTelemetrygen(signal, receiver, `--${signal}=${String(GENERATED)}`)
       await agent.close()
     }
-    store = await PortForward.open(cluster, NAMESPACE, 'service/tributary-dev-s3', 7070)
-    credentials = await storeCredentials()
+    store = await trial.openStore()
+    credentials = await trial.storeCredentials()
     const [lines] = await settled(
       `select count(*)::int as n, count(distinct body)::int as d from logs where body like 'talker %'`,
       ({ n }) => Number(n) >= LINES,
@@ -136,27 +135,9 @@ void describe('a first install', () => {
     return `${((performance.now() - startMs) / 1000).toFixed(1)} s`
   }
 
-  async function storeCredentials(): Promise<Record<string, string>> {
-    const secret = await cluster.kubectl(
-      '-n',
-      NAMESPACE,
-      'get',
-      'secret',
-      'tributary-dev-s3',
-      '-o',
-      'json',
-    )
-    const { data } = JSON.parse(secret) as { readonly data: Readonly<Record<string, string>> }
-    const decoded = Object.entries(data).map(([name, value]) => [
-      name,
-      Buffer.from(value, 'base64').toString(),
-    ])
-    return Object.fromEntries(decoded) as Record<string, string>
-  }
-
   async function query(sql: string): Promise<Record<string, unknown>[]> {
     const endpoint = `http://127.0.0.1:${String(store.port)}`
-    const args = ['query', '--format', 'json', '--object-store', 's3://tributary']
+    const args = ['query', '--format', 'json', '--object-store', TRIAL_STORE]
     const { stdout } = await run(
       process.execPath,
       [COMMAND, ...args, '--object-store-endpoint', endpoint, sql],
