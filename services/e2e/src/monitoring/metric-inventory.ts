@@ -2,6 +2,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 import { startKafka } from '@tributary/common/testing/kafka-server'
 import { RedisServer } from '@tributary/common/testing/redis-server'
@@ -18,10 +19,23 @@ export interface Metric {
   readonly roles: readonly Role[]
 }
 
-export const ROLES = ['router', 'ingester', 'standalone'] as const
+export const ROLES = ['router', 'ingester', 'standalone', 'controller'] as const
 export type Role = (typeof ROLES)[number]
 
 const TOPIC = 'metrics'
+/** Of a cluster that is not there: nobody listens on port 9. */
+const KUBECONFIG = {
+  apiVersion: 'v1',
+  kind: 'Config',
+  'current-context': 'none',
+  clusters: [{ name: 'none', cluster: { server: 'https://127.0.0.1:9' } }],
+  users: [{ name: 'none', user: {} }],
+  contexts: [{ name: 'none', context: { cluster: 'none', user: 'none', namespace: 'none' } }],
+}
+/** What a role says when it has started: the controller is ready only once it sees a StatefulSet. */
+const STARTED = /"msg":"(ready|watching)"/
+const START_TIMEOUT_MS = 150_000
+const POLL_MS = 50
 
 /** @returns by name; `process_` and `nodejs_` are those of prom-client */
 export async function takeInventory(): Promise<Metric[]> {
@@ -34,6 +48,7 @@ export async function takeInventory(): Promise<Metric[]> {
     await makeTestCertificates(folder)
     await writeFile(join(folder, 'keys.json'), '{"format":1,"keys":[]}')
     await writeFile(join(folder, 'tenants.json'), '{"format":1}')
+    await writeFile(join(folder, 'kubeconfig'), JSON.stringify(KUBECONFIG))
     const cluster = [
       `--kafka-brokers=${kafka.brokers.join(',')}`,
       `--kafka-topic=${TOPIC}`,
@@ -53,6 +68,8 @@ export async function takeInventory(): Promise<Metric[]> {
       router: [...receiving, ...cluster],
       ingester: [...store, ...cluster, `--data-dir=${join(folder, 'ingester')}`],
       standalone: [...receiving, `--data-dir=${join(folder, 'standalone')}`],
+      // it waits for an API server, and registers everything before
+      controller: [`--kubeconfig=${join(folder, 'kubeconfig')}`, `--redis-url=${redis.url}`],
     }
     const { accessKeyId, secretAccessKey } = s3.credentials
     const environment = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey }
@@ -85,7 +102,14 @@ async function metricsOf(
       ...flags,
     ],
   })
-  await process.untilReady(60_000)
+  process.untilReady(START_TIMEOUT_MS).catch(() => undefined)
+  const deadlineMs = performance.now() + START_TIMEOUT_MS
+  while (!STARTED.test(process.log)) {
+    if (!process.isRunning || performance.now() > deadlineMs) {
+      throw new Error(`${role} does not start:\n${process.log}`)
+    }
+    await sleep(POLL_MS)
+  }
   await process.stop()
   const lines = (await readFile(file, 'utf8')).trim().split('\n')
   return lines.map((line) => ({ ...(JSON.parse(line) as Omit<Metric, 'roles'>), roles: [role] }))

@@ -15,6 +15,7 @@ const SECTIONS: readonly (readonly [prefix: string, title: string])[] = [
   ['tributary_receive_', 'Receiving'],
   ['tributary_router_', 'Router'],
   ['tributary_ingester_', 'Ingester'],
+  ['tributary_controller_', 'Controller'],
   ['tributary_index_', 'File index'],
   ['tributary_store_', 'Object store'],
   ['tributary_credentials_', 'API keys'],
