@@ -10,6 +10,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 
 import type { Clock, Timer } from '../clock.ts'
 import { sleepWith } from '../clock.ts'
+import { toAppError } from '../errors.ts'
 
 interface Due {
   readonly atMs: number
@@ -118,7 +119,7 @@ export class VirtualClock implements Clock {
 
   /** Fires the timers of one turn; those of setImmediate run promises between any two of them. */
   async #turn(endMs: number, isSettled: () => boolean, limitMs: number): Promise<void> {
-    let failure: unknown
+    const failures: Error[] = []
     let isOver = false
     const fire = (): void => {
       if (isOver || isSettled()) return
@@ -126,12 +127,13 @@ export class VirtualClock implements Clock {
         isOver = !this.#fireNext(endMs)
       } catch (error) {
         isOver = true
-        failure = error
+        failures.push(error instanceof Error ? error : toAppError(error))
       }
     }
     fire()
     for (let rest = this.#timersPerTurn - 1; rest > 0; rest--) setImmediate(fire)
     await nextTurn()
+    const [failure] = failures
     if (failure !== undefined) throw failure
     assert.ok(!isOver || isSettled(), `nothing more happens within ${String(limitMs)} ms`)
   }
