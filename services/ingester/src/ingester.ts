@@ -81,7 +81,7 @@ export interface IngesterSettings {
 }
 
 const SLAB_BYTES = 1024 * 1024
-/** A partition whose fetching is so far behind takes no new streams. */
+/** A partition whose fetching is so far behind takes fewer streams. */
 const SATURATED_BACKLOG_SECONDS = 30
 
 export class Ingester {

@@ -172,11 +172,7 @@ class Router {
       logger,
       heldBytesMax: this.#config.inflightBytesMax * BROKER_SHARE,
     })
-    this.#partitioner = new Partitioner({
-      table: emptyRoutingTable(log.partitionCount),
-      clock: systemClock,
-      retryWindowMs: this.#config.retryWindowMs,
-    })
+    this.#partitioner = new Partitioner(emptyRoutingTable(log.partitionCount))
   }
 
   #openCluster(): void {
@@ -217,6 +213,8 @@ class Router {
       member: this.#memberId,
       name: this.#name,
       targetRate: this.#config.partitionBytesPerSecond,
+      retryWindowMs: this.#config.retryWindowMs,
+      logTime: log.time,
       ...shared,
     })
     exposeRouting(registry, { partitioner, keeper, maker, meter, membership })

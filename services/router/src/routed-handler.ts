@@ -91,7 +91,7 @@ async function ingest(
     throw error
   }
   options.metrics.decoded(options.clock.monotonicMs() - startMs)
-  await stored(added, body.length, route, options)
+  await stored(added, body.length)
   return added.outcome
 }
 
@@ -142,20 +142,12 @@ function addToLanes(
 }
 
 /** Waits for the batches of a request, which holds its bytes meanwhile. */
-async function stored(
-  { lanes, durable }: Added,
-  bodyBytes: number,
-  route: TenantRoute,
-  { clock }: RoutedHandlerOptions,
-): Promise<void> {
+async function stored({ lanes, durable }: Added, bodyBytes: number): Promise<void> {
   const bytes = decompressedReservationBytes(bodyBytes)
   const brokers: Broker[] = []
   for (const lane of lanes) brokers.push(lane.hold(bytes))
   try {
     await durable
-  } catch (error) {
-    route.failed(clock.monotonicMs())
-    throw error
   } finally {
     for (let i = 0; i < lanes.length; i++) lanes[i]!.release(bytes, brokers[i]!)
   }
@@ -190,7 +182,7 @@ async function ingestLarge(
       ),
     )
     const added = { lanes: [...byLane.keys()], durable: allOf(appends), outcome: decoder.outcome }
-    await stored(added, body.length, route, options)
+    await stored(added, body.length)
     return withoutOversize(decoder.outcome, fitting)
   } finally {
     releaseAll(decoder, lanes)

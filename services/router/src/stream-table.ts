@@ -7,15 +7,15 @@
 import { ByteDictionary } from '@tributary/common/columnar/byte-dictionary'
 import { keyHashText, streamHash } from '@tributary/common/routing/key-hash'
 import type { KeyHash } from '@tributary/common/routing/rendezvous'
-import { NOT_KNOWN, spreadOf, streamPartition, type Shard } from '@tributary/common/routing/shard'
+import { streamSteps, type ShardStep, type StreamStep } from '@tributary/common/routing/shard'
 import type { Signal } from '@tributary/common/signal'
 
-/** Resources are 200 to 800 bytes: 20,000 streams and more per table ... */
+/** Resources are 200 to 800 bytes: 16,000 streams and more per table ... */
 const TABLE_BYTES_MAX = 16 * 1024 * 1024
 /** ... and this for those of all tenants that have several partitions. */
 const ALL_TABLES_BYTES_MAX = 64 * 1024 * 1024
-/** Hash, partition, counters and table slots of a stream. */
-const STREAM_BYTES = 128
+/** Hash, steps, counters and table slots of a stream. */
+const STREAM_BYTES = 256
 
 /** What the tables of a process take together. */
 export class StreamMemory {
@@ -24,11 +24,10 @@ export class StreamMemory {
 
 export interface Stream {
   readonly hash: KeyHash
-  /** That of the shard for which the choice was made. */
+  /** That of the shard for which the steps were made. */
   generation: number
-  partition: number
-  /** Where its chunks spread, when it is hot. */
-  spread: readonly number[]
+  /** Where its chunks go, by the time of their first item. */
+  steps: readonly StreamStep[]
   /** OTLP bytes since the last `takeRates`. */
   bytes: number
 }
@@ -51,9 +50,9 @@ export class StreamTable {
     return this.#streams.length
   }
 
-  /** The stream of a resource, chosen for the shard; undefined where it is not known. */
+  /** The stream of a resource, with its steps in those of the shard; undefined where it is not known. */
   find(
-    shard: Shard,
+    shards: readonly ShardStep[],
     generation: number,
     view: DataView,
     length: number,
@@ -62,26 +61,23 @@ export class StreamTable {
     const id = this.#resources.find(view, 0, length, hash)
     if (id < 0) return undefined
     const stream = this.#streams[id]!
-    if (stream.generation < generation) choose(stream, shard, generation)
+    if (stream.generation < generation) {
+      stream.steps = streamSteps(shards, stream.hash)
+      stream.generation = generation
+    }
     return stream
   }
 
   add(
-    shard: Shard,
+    shards: readonly ShardStep[],
     generation: number,
     bytes: Uint8Array,
     view: DataView,
     length: number,
     hash: number,
   ): Stream {
-    const stream: Stream = {
-      hash: streamHash(this.#tenant, this.#signal, bytes.subarray(0, length)),
-      generation,
-      partition: NOT_KNOWN,
-      spread: [],
-      bytes: 0,
-    }
-    choose(stream, shard, generation)
+    const name = streamHash(this.#tenant, this.#signal, bytes.subarray(0, length))
+    const stream = { hash: name, generation, steps: streamSteps(shards, name), bytes: 0 }
     const streamBytes = length + STREAM_BYTES
     if (
       this.#bytes + streamBytes > TABLE_BYTES_MAX ||
@@ -118,10 +114,4 @@ export class StreamTable {
     for (const stream of this.#streams) stream.bytes = 0
     return taken
   }
-}
-
-function choose(stream: Stream, shard: Shard, generation: number): void {
-  stream.partition = streamPartition(shard, stream.hash, stream.partition)
-  stream.spread = spreadOf(shard, stream.hash)
-  stream.generation = generation
 }

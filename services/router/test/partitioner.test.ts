@@ -10,10 +10,7 @@ import {
 } from '@tributary/common/routing/routing-table'
 import { NOT_KNOWN } from '@tributary/common/routing/shard'
 import { Signal } from '@tributary/common/signal'
-import { VirtualClock } from '@tributary/common/testing/virtual-clock'
 import { Partitioner, type TenantRoute } from '../src/partitioner.ts'
-
-const WINDOW_MS = 600_000
 
 function tableWith(partitions: readonly number[], change: Partial<RoutingTable> = {}, hot = 0) {
   const stream = keyHashText(streamHash('acme', Signal.logs, resource(0)))
@@ -22,15 +19,15 @@ function tableWith(partitions: readonly number[], change: Partial<RoutingTable> 
     signal: 'logs',
     partitions,
     hot: new Map(hot > 0 ? [[stream, hot]] : []),
+    earlier: [],
   }
   const entries = new Map([[entryKey('acme', Signal.logs), entry]])
   return { ...emptyRoutingTable(12), version: 1, entries, ...change }
 }
 
 function open(table: RoutingTable = emptyRoutingTable(12)) {
-  const clock = new VirtualClock()
-  const partitioner = new Partitioner({ table, clock, retryWindowMs: WINDOW_MS })
-  return { clock, partitioner, route: () => partitioner.route('acme', Signal.logs) }
+  const partitioner = new Partitioner(table)
+  return { partitioner, route: () => partitioner.route('acme', Signal.logs) }
 }
 
 function resource(index: number): Uint8Array {
@@ -51,28 +48,26 @@ function partitionsOf(route: TenantRoute): number[] {
   return Array.from({ length: 300 }, (_, index) => partitionOf(route, index))
 }
 
-void test('a tenant without an entry stays where it was when the table changes around it', async () => {
-  const { clock, partitioner, route } = open()
+void test('a halted partition is left at once where the table says nothing of before', () => {
+  const { partitioner, route } = open()
   const home = route().only
-  partitioner.adopt({ ...emptyRoutingTable(12), version: 1, saturated: new Set([home]) })
-  assert.equal(route().only, home)
   partitioner.adopt({ ...emptyRoutingTable(12), version: 2, halted: new Set([home]) })
   assert.notEqual(route().only, home)
-  await clock.advance(1)
+  assert.notEqual(route().only, NOT_KNOWN)
 })
 
-void test('known streams of a saturated partition stay, new ones leave it out', () => {
+void test('a router that has seen a stream places it as one that has not', () => {
   const { partitioner, route } = open(tableWith([1, 5, 9]))
-  assert.equal(route().only, NOT_KNOWN)
   const before = partitionsOf(route())
   assert.deepEqual([...new Set(before)].sort(), [1, 5, 9])
-  partitioner.adopt(tableWith([1, 5, 9], { version: 2, saturated: new Set([5]) }))
-  assert.deepEqual(partitionsOf(route()), before)
-  const others = Array.from({ length: 300 }, (_, index) => partitionOf(route(), 300 + index))
-  assert.ok(!others.includes(5))
+  const saturated = tableWith([1, 5, 9], { version: 2, saturated: new Set([5]) })
+  partitioner.adopt(saturated)
+  const after = partitionsOf(route())
+  assert.notDeepEqual(after, before)
+  assert.deepEqual(after, partitionsOf(open(saturated).route()))
 })
 
-void test('a wider shard moves some streams at once where nothing failed lately', () => {
+void test('a wider shard moves some streams', () => {
   const { partitioner, route } = open(tableWith([1, 5, 9]))
   const before = partitionsOf(route())
   partitioner.adopt(tableWith([1, 5, 9, 11], { version: 2 }))
@@ -82,30 +77,31 @@ void test('a wider shard moves some streams at once where nothing failed lately'
   assert.ok(moved.every((partition) => partition === 11))
 })
 
-void test('a tenant with failed requests keeps its shard until the window is over', async () => {
-  const { clock, partitioner, route } = open(tableWith([1, 5, 9]))
-  const before = partitionsOf(route())
-  await clock.advance(5000)
-  route().failed(clock.monotonicMs())
-  partitioner.adopt(tableWith([2, 6, 10], { version: 2 }))
-  assert.deepEqual(partitionsOf(route()), before)
-  await clock.advance(WINDOW_MS - 1000)
-  assert.deepEqual(partitionsOf(route()), before)
-  await clock.advance(2001)
-  assert.deepEqual([...new Set(partitionsOf(route()))].sort(), [10, 2, 6].sort())
-})
-
-void test('failures that never end keep a shard no longer than the window', async () => {
-  const { clock, partitioner, route } = open(tableWith([1, 5, 9]))
-  route().failed(clock.monotonicMs())
-  partitioner.adopt(tableWith([2], { version: 2 }))
+void test('while a table holds the shard of before, the time of the first item tells between them', () => {
+  const { partitioner, route } = open()
+  const home = route().only
+  const next = (home + 1) % 12
+  const { entries, ...table } = tableWith([next], { version: 2 })
+  const entry = entries.get(entryKey('acme', Signal.logs))!
+  const earlier = [{ untilUnixMs: 5000, partitions: [], hot: new Map<string, number>() }]
+  const moving = new Map([[entryKey('acme', Signal.logs), { ...entry, earlier }]])
+  partitioner.adopt({ ...table, entries: moving })
   assert.equal(route().only, NOT_KNOWN)
-  for (let second = 0; second <= WINDOW_MS / 1000; second++) {
-    await clock.advance(1000)
-    route().failed(clock.monotonicMs())
-  }
-  await clock.advance(1000)
-  assert.equal(route().only, 2)
+  const bytes = resource(0)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const request = route().begin()
+  request.add(bytes, view, bytes.length, hashBytes(view, 0, bytes.length), 100)
+  assert.ok(request.isSpread && request.isTimed)
+  const at = (time: bigint): number => request.chunk(bytes, 0, 4, 0, time)
+  assert.deepEqual([0n, 4_999_999_999n, 5_000_000_000n, 2n ** 64n - 1n].map(at), [
+    home,
+    home,
+    next,
+    next,
+  ])
+  partitioner.adopt({ ...table, version: 3, entries })
+  assert.equal(route().only, next, 'forgotten: one partition for all times')
+  assert.equal(partitioner.streamBytes, 0)
 })
 
 void test('a stream that becomes hot spreads its chunks, and one that no longer is goes home', () => {
@@ -117,7 +113,7 @@ void test('a stream that becomes hot spreads its chunks, and one that no longer 
   const request = route().begin()
   request.find(view, bytes.length, hashBytes(view, 0, bytes.length), 100)
   assert.ok(request.isSpread)
-  const chunks = Array.from({ length: 60 }, (_, ordinal) => request.chunk(bytes, 0, 4, ordinal))
+  const chunks = Array.from({ length: 60 }, (_, ordinal) => request.chunk(bytes, 0, 4, ordinal, 0n))
   assert.deepEqual([...new Set(chunks)].sort(), [1, 5, 9])
   partitioner.adopt(tableWith([1, 5, 9], { version: 3 }))
   assert.equal(partitionOf(route(), 0), home)

@@ -69,11 +69,7 @@ export function openRouter(broker: MemoryLogBroker, options: RouterRigOptions = 
     produceTimeoutMs: options.produceTimeoutMs ?? 10_000,
     lingerMsMax: options.lingerMsMax ?? 0,
   })
-  const partitioner = new Partitioner({
-    table: options.table ?? emptyRoutingTable(log.partitionCount),
-    clock,
-    retryWindowMs: 600_000,
-  })
+  const partitioner = new Partitioner(options.table ?? emptyRoutingTable(log.partitionCount))
   const handler = createRoutedHandler({
     partitioner,
     lanes,
@@ -111,7 +107,7 @@ export function shardTable(
     (signal) =>
       [
         entryKey(TENANT, Signal[signal]),
-        { tenant: TENANT, signal, partitions: shard, hot },
+        { tenant: TENANT, signal, partitions: shard, hot, earlier: [] },
       ] as const,
   )
   return { ...emptyRoutingTable(partitions), version: 1, entries: new Map(entries) }

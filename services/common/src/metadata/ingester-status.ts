@@ -16,7 +16,7 @@ export interface PartitionStatus {
   readonly lagSeconds: number
   readonly oldestSeconds: number
   readonly validThroughUnixMs: number
-  /** It can't keep up: new streams had better go elsewhere. */
+  /** It can't keep up: some streams had better go elsewhere. */
   readonly isSaturated: boolean
   readonly isHalted: boolean
 }

@@ -14,6 +14,11 @@ export interface ChunkRoute {
   add(bytes: Uint8Array, view: DataView, length: number, hash: number, partBytes: number): number
   /** Whether each chunk of the stream at hand has a partition of its own; then that of the stream is none. */
   readonly isSpread: boolean
-  /** The partition of the chunk of the stream at hand that begins with the item in [from, end). */
-  chunk(body: Uint8Array, from: number, end: number, ordinal: number): number
+  /** Whether `chunk` asks for the time of the item: else it is not looked for. */
+  readonly isTimed: boolean
+  /**
+   * The partition of the chunk of the stream at hand that begins with the item in [from, end), its tag
+   * included, of that time (lead-time.ts).
+   */
+  chunk(body: Uint8Array, from: number, end: number, ordinal: number, timeUnixNano: bigint): number
 }

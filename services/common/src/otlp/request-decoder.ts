@@ -14,6 +14,7 @@ import { Chunker, type ChunkContext } from './chunker.ts'
 import { DecodeTally, Reason } from './decode-tally.ts'
 import { decodeItem } from './item-decoder.ts'
 import { joinHalves, type TimeWindow } from './item-times.ts'
+import { leadTimeUnixNano } from './lead-time.ts'
 import { RESOURCE_PART, SCOPE_PART } from './message-schema.ts'
 import { MetricWalk } from './metric-walk.ts'
 import type { ProtobufWriter } from './protobuf-writer.ts'
@@ -80,6 +81,8 @@ export class RequestDecoder implements ChunkContext {
   #partReason: Reason = Reason.none
   #scopeReason: Reason = Reason.none
   #itemsToClockLook = ITEMS_PER_CLOCK_LOOK
+  /** Where the message of the item at hand begins, behind tag and length. */
+  #itemStart = 0
   /** Chunks of the part at hand that were begun, where they are routed each. */
   #chunkCount = 0
 
@@ -157,7 +160,8 @@ export class RequestDecoder implements ChunkContext {
     const { route, body, batchOf } = this.#context
     if (route === undefined || !route.isSpread) return
     this.tally.slowSteps += 1
-    this.#moveTo(batchOf(route.chunk(body, from, end, this.#chunkCount)))
+    const time = route.isTimed ? leadTimeUnixNano(this.#context.signal, this.#itemStart, end) : 0n
+    this.#moveTo(batchOf(route.chunk(body, from, end, this.#chunkCount, time)))
     this.#chunkCount += 1
   }
 
@@ -262,6 +266,7 @@ export class RequestDecoder implements ChunkContext {
       return
     }
     if (this.#chunker.mustCut(from, end)) this.#cut()
+    this.#itemStart = start
     this.#chunker.add(from, end)
     if (end - start > LIMITS.itemBytesMax) {
       tally.reject(Reason.tooLarge, 1)

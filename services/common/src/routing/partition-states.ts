@@ -4,8 +4,8 @@
  *
  *     {"saturated":[3,40],"halted":[7],...}
  *
- * Saturated: it can't keep up (fetching is paused, or lag grows); new streams go elsewhere while it
- * lasts. Halted: nothing moves until a person acts; all streams go elsewhere.
+ * Saturated: it can't keep up (fetching is paused, or lag grows); every second stream goes elsewhere
+ * while it lasts. Halted: nothing moves until a person acts; all streams go elsewhere.
  */
 import { AppError } from '../errors.ts'
 import { JsonReader } from '../object-store/json-reader.ts'

@@ -1,7 +1,8 @@
 /**
  * The next routing table, from the one before, what routers see come in, and what owners say of their
- * partitions. Every change of a shard costs the removal of some retries and makes more, smaller files,
- * so changes are few: upwards soon, downwards only after a while, nothing at all inside a margin.
+ * partitions. Every change of a shard costs routers time for a while and makes more, smaller files,
+ * so changes are few: upwards soon, downwards only after a while, nothing at all inside a margin. When
+ * a change takes effect, and what stays beside it, is table-history.ts's business.
  *
  *   shard of a tenant and signal: as many open partitions as its rate needs, in the order of their
  *                                 scores for the tenant hash, so that it grows and shrinks at its end
@@ -18,6 +19,7 @@ import {
   type RoutingEntry,
   type RoutingTable,
 } from './routing-table.ts'
+import { nextTable, type WantedEntry } from './table-history.ts'
 
 export interface PlanInput {
   readonly previous: RoutingTable
@@ -32,6 +34,10 @@ export interface PlanInput {
   readonly targetRate: number
   /** Monotonic. */
   readonly nowMs: number
+  /** What time it is for the senders of items, as well as it is known. */
+  readonly nowUnixMs: number
+  /** How long repeats are removed: what changes now stays in the table for as long. */
+  readonly windowMs: number
 }
 
 /** A shard grows when its open partitions take this many times the target ... */
@@ -47,9 +53,13 @@ const SATURATED_AFTER_MS = 5000
 const UNSATURATED_AFTER_MS = 60_000
 /** Partitions that a topic gained are used when every router must have heard of them. */
 const PARTITIONS_AFTER_MS = 60_000
-/** Numbers of all shards, and hot streams, together: below a third of what a table may take each. */
-const SHARD_NUMBERS_MAX = 50_000
-const HOT_STREAMS_ALL_MAX = 4000
+/**
+ * Of all shards and hot streams together. At 5 and 39 characters each, 134 for the rest of an entry, 280
+ * KiB for what counted before (table-history.ts) and 40 KiB for partitions in trouble, the largest
+ * table has 1,020 KiB.
+ */
+const SHARD_NUMBERS_MAX = 40_000
+const HOT_STREAMS_ALL_MAX = 3000
 
 type EntryInput = PlanInput & {
   /** Of the partitions, those that are neither saturated nor halted. */
@@ -91,15 +101,8 @@ export class TablePlanner {
     const open = new Set(range(partitions).filter((partition) => !isClosed(partition)))
     const entries = this.#entries(known, { ...input, open, partitions })
     this.#since.endRound()
-    const next: RoutingTable = {
-      version: previous.version + 1,
-      madeBy: input.madeBy,
-      partitions,
-      saturated,
-      halted,
-      entries,
-    }
-    return isSame(previous, next) ? previous : next
+    const wanted = { madeBy: input.madeBy, partitions, saturated, halted, entries }
+    return nextTable(previous, wanted, input)
   }
 
   #partitionCount({ previous, partitionCount, nowMs }: PlanInput): number {
@@ -133,9 +136,9 @@ export class TablePlanner {
     return next
   }
 
-  /** The entries with the greatest rates, as many as a table takes, in the order of their keys. */
-  #entries(previous: RoutingTable, input: EntryInput): Map<string, RoutingEntry> {
-    const entries: [string, RoutingEntry][] = []
+  /** The entries with the greatest rates, as many as a table takes. */
+  #entries(previous: RoutingTable, input: EntryInput): Map<string, WantedEntry> {
+    const entries = new Map<string, WantedEntry>()
     let numbers = 0
     let hot = 0
     for (const [key, load] of wantedLoads(previous, input)) {
@@ -143,11 +146,11 @@ export class TablePlanner {
       if (entry === undefined) continue
       numbers += entry.partitions.length
       hot += entry.hot.size
-      const isFull = entries.length === ENTRIES_MAX
+      const isFull = entries.size === ENTRIES_MAX
       if (isFull || numbers > SHARD_NUMBERS_MAX || hot > HOT_STREAMS_ALL_MAX) break
-      entries.push([key, entry])
+      entries.set(key, entry)
     }
-    return new Map(entries.sort(([left], [right]) => (left < right ? -1 : 1)))
+    return entries
   }
 
   #entry(
@@ -155,7 +158,7 @@ export class TablePlanner {
     load: Load,
     before: RoutingEntry | undefined,
     input: EntryInput,
-  ): RoutingEntry | undefined {
+  ): WantedEntry | undefined {
     const { open, partitions: partitionCount } = input
     const hash = tenantHash(load.tenant, Signal[load.signal])
     const home = bestOf(hash, range(partitionCount))
@@ -241,30 +244,6 @@ function wantedLoads(previous: RoutingTable, { loads, targetRate }: PlanInput): 
     wanted.set(key, loads.get(key) ?? { tenant, signal, rate: 0, streams: new Map() })
   }
   return [...wanted].sort(([, left], [, right]) => right.rate - left.rate)
-}
-
-function isSame(left: RoutingTable, right: RoutingTable): boolean {
-  return (
-    left.version > 0 &&
-    left.partitions === right.partitions &&
-    sameNumbers([...left.saturated], [...right.saturated]) &&
-    sameNumbers([...left.halted], [...right.halted]) &&
-    left.entries.size === right.entries.size &&
-    [...left.entries].every(([key, entry]) => isSameEntry(entry, right.entries.get(key)))
-  )
-}
-
-function isSameEntry(left: RoutingEntry, right: RoutingEntry | undefined): boolean {
-  return (
-    right !== undefined &&
-    sameNumbers(left.partitions, right.partitions) &&
-    left.hot.size === right.hot.size &&
-    [...left.hot].every(([stream, k]) => right.hot.get(stream) === k)
-  )
-}
-
-function sameNumbers(left: readonly number[], right: readonly number[]): boolean {
-  return left.length === right.length && left.every((number, index) => number === right[index])
 }
 
 function range(count: number): number[] {

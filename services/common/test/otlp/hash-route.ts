@@ -8,6 +8,7 @@ import type { ChunkRoute } from '../../src/otlp/chunk-route.ts'
  */
 export class HashRoute implements ChunkRoute {
   isSpread = false
+  isTimed = false
   readonly #partitions: number
   readonly #known = new Map<number, number>()
 

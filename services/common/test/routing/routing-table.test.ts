@@ -19,6 +19,10 @@ const TABLE: RoutingTable = {
   partitions: 96,
   saturated: new Set([3, 40]),
   halted: new Set([7]),
+  earlier: [
+    { untilUnixMs: 1000, partitions: 12, saturated: new Set([3]), halted: new Set() },
+    { untilUnixMs: 2000, partitions: 96, saturated: new Set(), halted: new Set([0, 7]) },
+  ],
   entries: new Map([
     [
       entryKey('acme', Signal.logs),
@@ -27,11 +31,15 @@ const TABLE: RoutingTable = {
         signal: 'logs',
         partitions: [3, 40, 95],
         hot: new Map([['00ff00ff00ff00ff', 2]]),
+        earlier: [
+          { untilUnixMs: 1, partitions: [], hot: new Map() },
+          { untilUnixMs: 3000, partitions: [1, 2], hot: new Map([['00ff00ff00ff00ff', 2]]) },
+        ],
       },
     ],
     [
       entryKey('acme', Signal.metrics),
-      { tenant: 'acme', signal: 'metrics', partitions: [0], hot: new Map() },
+      { tenant: 'acme', signal: 'metrics', partitions: [0], hot: new Map(), earlier: [] },
     ],
   ]),
 }
@@ -43,6 +51,10 @@ function changed(change: (json: Record<string, unknown>) => void): string {
   const json = JSON.parse(TEXT) as Record<string, unknown>
   change(json)
   return JSON.stringify(json)
+}
+
+function firstEarlier(json: Record<string, unknown>): Record<string, unknown> {
+  return (json['earlier'] as Record<string, unknown>[])[0]!
 }
 
 function firstEntry(json: Record<string, unknown>): Record<string, unknown> {
@@ -69,6 +81,17 @@ test('members that a later version adds are left out', () => {
   assert.deepEqual(parseRoutingTable(text), TABLE)
 })
 
+test('a table of before anything was kept of earlier shards is read as one that never changed', () => {
+  const text = changed((json) => {
+    delete json['earlier']
+    delete firstEntry(json)['earlier']
+  })
+  const table = parseRoutingTable(text)
+  assert.deepEqual(table.earlier, [])
+  for (const { earlier } of table.entries.values()) assert.deepEqual(earlier, [])
+  assert.ok(!serializeRoutingTable(table).includes('earlier'), 'and written as it was')
+})
+
 const DAMAGES: Readonly<Record<string, (json: Record<string, unknown>) => void>> = {
   'a newer format': (json) => (json['formatVersion'] = 2),
   'version 0': (json) => (json['version'] = 0),
@@ -85,6 +108,21 @@ const DAMAGES: Readonly<Record<string, (json: Record<string, unknown>) => void>>
   'a stream that is no hash': (json) => (firstEntry(json)['hot'] = [{ stream: 'ff', k: 2 }]),
   'a spread wider than the shard': (json) =>
     (firstEntry(json)['hot'] = [{ stream: '00ff00ff00ff00ff', k: 4 }]),
+  'an earlier shard past the partitions': (json) =>
+    (firstEarlier(firstEntry(json))['partitions'] = [96]),
+  'an earlier spread without a shard': (json) =>
+    (firstEarlier(firstEntry(json))['hot'] = [{ stream: '00ff00ff00ff00ff', k: 2 }]),
+  'earlier shards of one time': (json) => (firstEarlier(firstEntry(json))['untilUnixMs'] = 3000),
+  'an earlier shard of no time': (json) => (firstEarlier(firstEntry(json))['untilUnixMs'] = 0),
+  'a time past 64 bits': (json) =>
+    ((json['earlier'] as Record<string, unknown>[])[1]!['untilUnixMs'] = 18_446_744_073_710),
+  'an earlier state of more partitions': (json) => (firstEarlier(json)['partitions'] = 97),
+  'an earlier state with what it has not': (json) => (firstEarlier(json)['halted'] = [12]),
+  'too many earlier states': (json) =>
+    (json['earlier'] = Array.from({ length: 9 }, (_, index) => ({
+      ...firstEarlier(json),
+      untilUnixMs: 1000 + index,
+    }))),
   'an entry twice': (json) =>
     (json['entries'] = [firstEntry(json), ...(json['entries'] as unknown[])]),
   'entries that are no list': (json) => (json['entries'] = {}),

@@ -4,7 +4,16 @@ import fc from 'fast-check'
 
 import { keyHashText, streamHash } from '../../src/routing/key-hash.ts'
 import { emptyRoutingTable, entryKey, type RoutingTable } from '../../src/routing/routing-table.ts'
-import { chunkPartition, shardOf, spreadOf, streamPartition } from '../../src/routing/shard.ts'
+import {
+  chunkPartition,
+  NOT_KNOWN,
+  shardSteps,
+  spreadOf,
+  streamPartition,
+  streamSteps,
+  type Shard,
+  type StreamStep,
+} from '../../src/routing/shard.ts'
 import { Signal } from '../../src/signal.ts'
 
 const STREAMS = Array.from({ length: 4000 }, (_, index) =>
@@ -20,8 +29,15 @@ function withShard(
   partitions: readonly number[],
   hot: ReadonlyMap<string, number> = new Map(),
 ): RoutingTable {
-  const entry = { tenant: 'acme', signal: 'logs', partitions, hot } as const
+  const entry = { tenant: 'acme', signal: 'logs', partitions, hot, earlier: [] } as const
   return { ...table, entries: new Map([[entryKey('acme', Signal.logs), entry]]) }
+}
+
+/** The shard of a table that did not change lately. */
+function shardOf(table: RoutingTable, tenant: string, signal: Signal): Shard {
+  const steps = shardSteps(table, tenant, signal)
+  assert.equal(steps.length, 1)
+  return steps[0]!.shard
 }
 
 test('without an entry a tenant and signal has one partition, and another signal mostly another', () => {
@@ -48,23 +64,26 @@ test('added partitions move about their share of tenants and of streams', () => 
   const large = shardOf(withShard(tableOf(96), [3, 17, 40, 95]), 'acme', Signal.logs)
   const movedStreams = STREAMS.filter((stream) => {
     const before = streamPartition(small, stream)
-    const after = streamPartition(large, stream, before)
+    const after = streamPartition(large, stream)
     assert.ok(after === before || after === 17)
     return after !== before
   })
   assert.ok(Math.abs(movedStreams.length - 1000) < 200, String(movedStreams.length))
 })
 
-test('new streams leave out a saturated partition, known ones keep it', () => {
+test('every second stream leaves a saturated partition, over all that are open, others stay', () => {
   const open = shardOf(withShard(tableOf(96), [3, 40, 95]), 'acme', Signal.logs)
   const saturated = withShard(tableOf(96, { saturated: new Set([40]) }), [3, 40, 95])
   const shard = shardOf(saturated, 'acme', Signal.logs)
+  const at = STREAMS.filter((stream) => streamPartition(open, stream) === 40)
+  const stay = at.filter((stream) => streamPartition(shard, stream) === 40)
+  assert.ok(Math.abs(stay.length - at.length / 2) < at.length / 10, String(stay.length))
+  const goTo = (partition: number): number =>
+    at.filter((stream) => streamPartition(shard, stream) === partition).length
+  assert.ok(Math.abs(goTo(3) - goTo(95)) < at.length / 10)
   for (const stream of STREAMS) {
     const home = streamPartition(open, stream)
-    const asNew = streamPartition(shard, stream)
-    assert.notEqual(asNew, 40)
-    if (home !== 40) assert.equal(asNew, home)
-    assert.equal(streamPartition(shard, stream, home), home)
+    if (home !== 40) assert.equal(streamPartition(shard, stream), home)
   }
 })
 
@@ -84,16 +103,18 @@ test('where all are saturated or halted, none is left out', () => {
 test('a halted partition gives up what it had', () => {
   const before = shardOf(tableOf(12), 'acme', Signal.logs).partitions[0]!
   const halted = tableOf(12, { halted: new Set([before]) })
-  assert.notEqual(shardOf(halted, 'acme', Signal.logs, before).partitions[0], before)
+  assert.notEqual(shardOf(halted, 'acme', Signal.logs).partitions[0], before)
   const wide = shardOf(withShard(halted, [before, (before + 1) % 12].sort()), 'acme', Signal.logs)
   assert.deepEqual(wide.partitions, [(before + 1) % 12])
 })
 
-test('a tenant without an entry stays where it is known to be, also when that is saturated', () => {
-  const home = shardOf(tableOf(12), 'acme', Signal.logs).partitions[0]!
-  const table = tableOf(12, { saturated: new Set([home]) })
-  assert.equal(shardOf(table, 'acme', Signal.logs, home).partitions[0], home)
-  assert.notEqual(shardOf(table, 'acme', Signal.logs).partitions[0], home)
+test('every second tenant without an entry leaves a saturated partition', () => {
+  const names = Array.from({ length: 2000 }, (_, index) => `tenant-${String(index)}`)
+  const home = (name: string, table: RoutingTable): number =>
+    shardOf(table, name, Signal.logs).partitions[0]!
+  const at = names.filter((name) => home(name, tableOf(4)) === 2)
+  const left = at.filter((name) => home(name, tableOf(4, { saturated: new Set([2]) })) !== 2)
+  assert.ok(Math.abs(left.length - at.length / 2) < at.length / 8, String(left.length))
 })
 
 test('the chunks of a hot stream spread evenly over k partitions, and a retry meets its own', () => {
@@ -103,18 +124,20 @@ test('the chunks of a hot stream spread evenly over k partitions, and a retry me
   const shard = shardOf(withShard(tableOf(96), partitions, hot), 'acme', Signal.logs)
   const spread = spreadOf(shard, stream)
   assert.equal(spread.length, 4)
+  const steps = streamSteps([{ untilUnixNano: 1n << 64n, shard }], stream)
   assert.deepEqual(spreadOf(shard, STREAMS[1]!), [])
   const counts = new Map<number, number>()
   for (let call = 0; call < 4000; call++) {
     const item = Buffer.from(`time ${String(call)} and a body`)
-    const chosen = chunkPartition(spread, item, 0)
-    assert.equal(chunkPartition(spread, Buffer.from(item), 0), chosen)
+    const chosen = chunkPartition(steps, item, 0, BigInt(call))
+    assert.ok(spread.includes(chosen))
+    assert.equal(chunkPartition(steps, Buffer.from(item), 0, BigInt(call)), chosen)
     counts.set(chosen, (counts.get(chosen) ?? 0) + 1)
   }
   assert.equal(counts.size, 4)
   for (const count of counts.values()) assert.ok(Math.abs(count - 1000) < 180, String(count))
   const ordinals = Array.from({ length: 100 }, (_, ordinal) =>
-    chunkPartition(spread, Buffer.from('the same item'), ordinal),
+    chunkPartition(steps, Buffer.from('the same item'), ordinal, 0n),
   )
   assert.equal(new Set(ordinals).size, 4, 'chunks that begin alike spread by their ordinal')
 })
@@ -136,8 +159,11 @@ test('a wider spread moves only the chunks that the new partition takes', () => 
       fc.nat(50),
       fc.integer({ min: 2, max: 15 }),
       (item, ordinal, k) => {
-        const before = chunkPartition(wide(k), item, ordinal)
-        const after = chunkPartition(wide(k + 1), item, ordinal)
+        const steps = (spread: readonly number[]): StreamStep[] => [
+          { untilUnixNano: 1n, partition: NOT_KNOWN, spread },
+        ]
+        const before = chunkPartition(steps(wide(k)), item, ordinal, 0n)
+        const after = chunkPartition(steps(wide(k + 1)), item, ordinal, 0n)
         assert.ok(after === before || after === wide(k + 1)[k])
       },
     ),

@@ -2,8 +2,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { RedisRoutingStore } from '@tributary/common/metadata/redis-routing-store'
-import { entryKey, serializeRoutingTable } from '@tributary/common/routing/routing-table'
-import type { RoutingEntry } from '@tributary/common/routing/routing-table'
+import {
+  emptyRoutingTable,
+  entryKey,
+  parseRoutingTable,
+  serializeRoutingTable,
+  type RoutingTable,
+} from '@tributary/common/routing/routing-table'
+import { nextTable, type WantedEntry } from '@tributary/common/routing/table-history'
 import { SIGNAL_NAMES, Signal } from '@tributary/common/signal'
 import type { SeededRandom } from '@tributary/common/testing/seeded-random'
 
@@ -15,6 +21,8 @@ import type { Fault, Scene } from './fault.ts'
 const CHANGES = 4
 const PAUSE_MS_MAX = 1500
 const UNHEARD_MS = 1000
+/** Far longer than a request of the load stays open; a shard may change again when this is over. */
+const RETRIED_MS_MAX = 300_000
 /** Routers look for a new table once a second. */
 const TABLE_READ_MS = 1500
 
@@ -34,8 +42,6 @@ export function routingFaults(): Fault[] {
       id: 'table',
       name: 'routing table: replaced between first tries and retries',
       group: 'redis',
-      // the new shard's owner has not seen the first try: D2 breaks where an answer was lost
-      isOnlyByName: true,
       obstacle,
       // what is answered now is stored, and nobody hears of it: all of it comes again
       run: async ({ cluster }, random) => {
@@ -69,8 +75,14 @@ async function replaceTables(
   let written = 0
   try {
     for (let change = 0; change < changes; change++) {
-      const version = ((await store.readTable(-1))?.version ?? 0) + 1
-      const text = tableText(version, partitions, random)
+      const stored = await store.readTable(-1)
+      const previous =
+        stored === undefined || stored.version === 0
+          ? emptyRoutingTable(partitions)
+          : parseRoutingTable(stored.text)
+      const table = otherTable(previous, random)
+      const { version } = table
+      const text = serializeRoutingTable(table)
       if (await store.writeTable({ version, text })) written++
       await sleep(random.below(PAUSE_MS_MAX))
     }
@@ -80,21 +92,23 @@ async function replaceTables(
   return written
 }
 
-function tableText(version: number, partitions: number, random: SeededRandom): string {
-  const entries = new Map<string, RoutingEntry>()
+/** Other shards for all, made as the maker makes them. */
+function otherTable(previous: RoutingTable, random: SeededRandom): RoutingTable {
+  const { partitions, saturated, halted } = previous
+  const entries = new Map<string, WantedEntry>()
   const all = Array.from({ length: partitions }, (_, partition) => partition)
   for (const tenant of TENANTS) {
     for (const signal of SIGNAL_NAMES) {
       const size = 1 + random.below(partitions)
       const shard = random.shuffled(all).slice(0, size)
       shard.sort((left, right) => left - right)
-      entries.set(entryKey(tenant, Signal[signal]), {
-        ...{ tenant, signal, partitions: shard, hot: new Map<string, number>() },
-      })
+      const hot = new Map<string, number>()
+      entries.set(entryKey(tenant, Signal[signal]), { tenant, signal, partitions: shard, hot })
     }
   }
-  const none = new Set<number>()
-  return serializeRoutingTable({
-    ...{ version, madeBy: 'harness', partitions, saturated: none, halted: none, entries },
-  })
+  return nextTable(
+    previous,
+    { madeBy: 'harness', partitions, saturated, halted, entries },
+    { nowUnixMs: Date.now(), windowMs: RETRIED_MS_MAX },
+  )
 }

@@ -40,9 +40,14 @@ export function exposeRouting(registry: Registry, parts: RoutingParts): void {
       return keeper.table.entries.size
     },
   )
-  gauge(registry, 'routing_saturated_partitions', 'Partitions left out for new streams', () => {
-    return keeper.table.saturated.size
-  })
+  gauge(
+    registry,
+    'routing_saturated_partitions',
+    'Partitions that half of their streams leave out',
+    () => {
+      return keeper.table.saturated.size
+    },
+  )
   gauge(registry, 'routing_halted_partitions', 'Partitions that take no part', () => {
     return keeper.table.halted.size
   })

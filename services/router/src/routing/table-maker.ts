@@ -7,6 +7,7 @@
  */
 import type { Clock, Timer } from '@tributary/common/clock'
 import { toAppError } from '@tributary/common/errors'
+import type { LogTime } from '@tributary/common/log/log-time'
 import type { PartitionLog } from '@tributary/common/log/partition-log'
 import type { Logger } from '@tributary/common/logger'
 import type { Member } from '@tributary/common/metadata/cluster-metadata'
@@ -33,6 +34,10 @@ export interface TableMakerOptions {
   readonly name: string
   /** OTLP bytes a second of one tenant and signal that one partition takes. */
   readonly targetRate: number
+  /** How long repeats are removed. */
+  readonly retryWindowMs: number
+  /** By the brokers; undefined before they told. Items have the time of many machines, not of this one. */
+  readonly logTime: Pick<LogTime, 'nowUnixMs'>
 }
 
 const ROUND_MS = 5000
@@ -106,6 +111,7 @@ export class TableMaker {
 
   async #make(): Promise<void> {
     const { store, keeper, log, clock, logger, name, targetRate } = this.#options
+    const { logTime, retryWindowMs } = this.#options
     await keeper.refresh()
     const rates = await store.readRates()
     const { saturated, halted } = this.#partitionStates()
@@ -119,6 +125,8 @@ export class TableMaker {
       halted,
       targetRate,
       nowMs: clock.monotonicMs(),
+      nowUnixMs: logTime.nowUnixMs ?? clock.nowUnixMs(),
+      windowMs: retryWindowMs,
     })
     if (table === previous) return
     const isStored = await store.writeTable({

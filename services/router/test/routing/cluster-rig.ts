@@ -16,6 +16,7 @@ import { TableKeeper } from '../../src/routing/table-keeper.ts'
 import { TableMaker } from '../../src/routing/table-maker.ts'
 
 export const TARGET_RATE = 1000
+export const RETRY_WINDOW_MS = 600_000
 const logger = createLogger({ name: 'test', level: 'silent' })
 
 export interface TestRouter {
@@ -55,11 +56,7 @@ export class TestCluster {
       clock,
       logger,
     })
-    const partitioner = new Partitioner({
-      table: emptyRoutingTable(log.partitionCount),
-      clock,
-      retryWindowMs: 600_000,
-    })
+    const partitioner = new Partitioner(emptyRoutingTable(log.partitionCount))
     const meter = new RateMeter(partitioner, clock)
     const keeper = new TableKeeper({ store, log, partitioner, clock, logger })
     const maker = new TableMaker({
@@ -73,6 +70,8 @@ export class TestCluster {
       member: id,
       name,
       targetRate: TARGET_RATE,
+      retryWindowMs: RETRY_WINDOW_MS,
+      logTime: { nowUnixMs: undefined },
     })
     return {
       partitioner,
