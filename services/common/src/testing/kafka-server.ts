@@ -27,7 +27,8 @@ import { randomKafkaId, scramUsers } from './kafka-properties.ts'
 import type { KafkaPorts, KafkaProperties, KafkaSecurity } from './kafka-properties.ts'
 
 const START_ATTEMPTS_MAX = 3
-const WAIT_TIMEOUT_MS = 60_000
+/** Three brokers on a machine that does much else. */
+const WAIT_TIMEOUT_MS = 180_000
 const POLL_MS = 50
 /** Options of the start that keeps classes: an archive fits later starts with the same collector. */
 const ARCHIVE_JAVA_OPTIONS = ['-XX:TieredStopAtLevel=1']

@@ -26,6 +26,8 @@ export interface S3Server {
   /** A bucket of this server's own, empty. */
   readonly bucket: string
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string }
+  /** Where the bucket's objects lie as files by their keys; only of one of our own. */
+  readonly bucketFolder?: string
   /** Kills the server and starts it again on the same port and data; only for one of our own. */
   kill(): Promise<void>
   restart(): Promise<void>
@@ -51,6 +53,7 @@ class Versitygw implements S3Server {
   readonly region = 'us-east-1'
   readonly bucket = 'tributary-test'
   readonly endpoint: string
+  readonly bucketFolder: string
   readonly credentials = { accessKeyId: 'tributary', secretAccessKey: randomUUID() }
   readonly #program: string
   readonly #folder: string
@@ -62,6 +65,7 @@ class Versitygw implements S3Server {
     this.#folder = folder
     this.#port = port
     this.endpoint = `http://127.0.0.1:${port}`
+    this.bucketFolder = join(folder, 'data', this.bucket)
   }
 
   async restart(): Promise<void> {

@@ -9,6 +9,8 @@ import { RequestMaker } from '../ledger/request-maker.ts'
 export interface LoadShape {
   readonly seed: number
   readonly clients: number
+  /** Number of the first client in the ledger, where others sent before; default 0. */
+  readonly firstClient?: number
   /** Requests per second of each client. */
   readonly ratePerSecond: number
   readonly itemsMax: number
@@ -28,8 +30,9 @@ export class ChaosLoad {
   #running: Promise<unknown> = Promise.resolve()
 
   constructor(cluster: Cluster, ledger: Ledger, shape: LoadShape) {
-    const { seed, ratePerSecond, itemsMax } = shape
-    this.clients = Array.from({ length: shape.clients }, (_, client) => {
+    const { seed, ratePerSecond, itemsMax, firstClient = 0 } = shape
+    this.clients = Array.from({ length: shape.clients }, (_, index) => {
+      const client = firstClient + index
       const maker = new RequestMaker({
         ...{ client, seed, tenants: TENANTS, itemsMax, rejectedShare: REJECTED_SHARE },
       })

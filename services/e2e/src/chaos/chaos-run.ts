@@ -158,7 +158,8 @@ class ChaosRun {
       return
     }
     const redisUrl = this.#cluster.parts.redis?.master.url
-    const findings = await prove(store, copy, this.#ledger, seed, redisUrl)
+    const logs = this.#cluster.logsOf('ingester')
+    const findings = await prove(store, copy, this.#ledger, seed, redisUrl, logs)
     this.#report.noteProof(findings)
     const { rows, violationCount } = findings.judgement
     report(

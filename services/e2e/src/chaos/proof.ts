@@ -14,6 +14,7 @@ import type { Ledger } from '../ledger/ledger.ts'
 import type { CopiedFile, StoreCopy } from '../oracle/store-copy.ts'
 import { judge, type Judgement } from '../oracle/judgement.ts'
 import { readStoredRequests } from '../oracle/stored-requests.ts'
+import { ownerStarts } from '../cluster/partition-events.ts'
 import { findIndexDrift } from './index-check.ts'
 
 export interface ProofFindings {
@@ -40,6 +41,7 @@ export async function prove(
   ledger: Ledger,
   seed: number,
   redisUrl: string | undefined,
+  logs: readonly string[] = [],
 ): Promise<ProofFindings> {
   const problems: string[] = []
   const drift = redisUrl === undefined ? undefined : await findIndexDrift(store, redisUrl)
@@ -47,7 +49,7 @@ export async function prove(
   const report = await verifyStore(store)
   for (const problem of report.problems) problems.push(`C1 verify: ${JSON.stringify(problem)}`)
   for (const hole of report.holes) problems.push(`O1 a hole: ${JSON.stringify(hole)}`)
-  const { commits, epochMax } = await checkChains(store, problems)
+  const { commits, epochMax } = await checkChains(store, ownerStarts(logs), problems)
   const files = await copy.refresh()
   checkWithPyArrow(files, seed, problems)
   const judgement = judge(ledger, await readStoredRequests(files))
@@ -55,9 +57,10 @@ export async function prove(
   return { judgement, problems, files: files.length, commits, epochMax }
 }
 
-/** O1 and F3 follow from keys that tile; F1: epochs never go down. */
+/** O1 and F3 follow from keys that tile; F1: epochs never go down; O4: who owned, began where a commit ends. */
 async function checkChains(
   store: ObjectStore,
+  starts: ReadonlyMap<number, ReadonlySet<string>>,
   problems: string[],
 ): Promise<{ commits: number; epochMax: number }> {
   let [commits, epochMax] = [0, 0]
@@ -65,6 +68,7 @@ async function checkChains(
     const name = `${id.topic}/${String(id.partition)}`
     const chain = await CommitChain.open(store, id)
     let last: CommitRecord | undefined
+    const bounds = new Set<string>()
     for await (const record of chain.records()) {
       commits++
       epochMax = Math.max(epochMax, record.epoch)
@@ -75,6 +79,11 @@ async function checkChains(
         problems.push(`D1 ${name}: rows in quarantine at ${record.start}`)
       }
       last = record
+      bounds.add(record.start).add(record.end)
+    }
+    for (const start of starts.get(id.partition) ?? []) {
+      if (!bounds.has(start))
+        problems.push(`O4 ${name}: an owner began at ${start}, within a commit`)
     }
   }
   return { commits, epochMax }

@@ -18,6 +18,8 @@ export interface PartsOptions {
   /** Without them a standalone process is all there is. */
   readonly hasCluster: boolean
   readonly partitions: number
+  /** A store that was there before and stays afterwards; default one of its own. */
+  readonly store?: S3Server
 }
 
 const BROKERS = 3
@@ -27,6 +29,7 @@ const BUCKET_PREFIX = 'chaos'
 export class ClusterParts {
   readonly store: S3Server
   readonly storeFaults: S3FaultProxy
+  readonly isStoreOwn: boolean
   readonly kafka: KafkaServer | undefined
   readonly redis: RedisPair | undefined
   readonly partitions: number
@@ -36,11 +39,12 @@ export class ClusterParts {
   private constructor(
     parts: Pick<
       ClusterParts,
-      'store' | 'storeFaults' | 'kafka' | 'redis' | 'partitions' | 'brokersOf'
+      'store' | 'storeFaults' | 'isStoreOwn' | 'kafka' | 'redis' | 'partitions' | 'brokersOf'
     >,
   ) {
     this.store = parts.store
     this.storeFaults = parts.storeFaults
+    this.isStoreOwn = parts.isStoreOwn
     this.kafka = parts.kafka
     this.redis = parts.redis
     this.partitions = parts.partitions
@@ -49,11 +53,12 @@ export class ClusterParts {
 
   static async start(options: PartsOptions): Promise<ClusterParts> {
     const { board, seed, hasCluster, partitions } = options
-    const store = await startS3Server()
+    const store = options.store ?? (await startS3Server())
+    const isStoreOwn = options.store === undefined
     const storeFaults = await S3FaultProxy.start(store, seed)
     if (!hasCluster) {
       const none = { kafka: undefined, redis: undefined, brokersOf: { router: [], ingester: [] } }
-      return new ClusterParts({ store, storeFaults, partitions, ...none })
+      return new ClusterParts({ store, storeFaults, isStoreOwn, partitions, ...none })
     }
     const lines = {
       router: await layBrokers(board, 'router'),
@@ -71,7 +76,7 @@ export class ClusterParts {
     const addresses = (proxies: readonly TcpProxy[]): string[] =>
       proxies.map(({ port }) => `127.0.0.1:${String(port)}`)
     return new ClusterParts({
-      ...{ store, storeFaults, kafka, partitions },
+      ...{ store, storeFaults, isStoreOwn, kafka, partitions },
       redis: await RedisPair.start(),
       brokersOf: { router: addresses(lines.router), ingester: addresses(lines.ingester) },
     })
@@ -98,7 +103,7 @@ export class ClusterParts {
     await this.kafka?.stop()
     await this.redis?.stop()
     await this.storeFaults.stop()
-    await this.store.stop()
+    if (this.isStoreOwn) await this.store.stop()
   }
 }
 

@@ -3,6 +3,7 @@
  * processes of their own, a proxy on every connection. Or, without routers and ingesters, a standalone
  * process on the S3 server.
  */
+import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { ObjectStore } from '@tributary/common/object-store/object-store'
 import { freePort } from '@tributary/common/testing/free-port'
+import type { S3Server } from '@tributary/common/testing/s3-server'
 
 import type { ProcessEnd, ProcessRole } from './cluster-process.ts'
 import { uncommittedPartitions } from './chain-ends.ts'
@@ -26,6 +28,8 @@ export interface ClusterOptions {
   readonly routers: number
   readonly ingesters: number
   readonly partitions: number
+  /** A store that was there before and stays afterwards; default one of its own. */
+  readonly store?: S3Server
   readonly onEnd?: (end: ProcessEnd) => void
 }
 
@@ -63,7 +67,10 @@ export class Cluster {
     const folder = await mkdtemp(join(tmpdir(), 'tributary-cluster-'))
     await mkdir(join(folder, 'logs'))
     const board = new LineBoard(seed)
-    const parts = await ClusterParts.start({ board, seed, hasCluster: !isStandalone, partitions })
+    const parts = await ClusterParts.start({
+      ...{ board, seed, hasCluster: !isStandalone, partitions },
+      ...(options.store === undefined ? {} : { store: options.store }),
+    })
     const cluster = new Cluster(folder, board, parts, options)
     try {
       await cluster.#addAll()
@@ -81,6 +88,13 @@ export class Cluster {
 
   ofRole(role: ProcessRole): ClusterProcess[] {
     return this.processes.filter((each) => each.role === role)
+  }
+
+  /** All that the processes of a role have logged, one text each. */
+  logsOf(role: ProcessRole): string[] {
+    return this.ofRole(role).map(({ name }) =>
+      readFileSync(join(this.folder, 'logs', name), 'utf8'),
+    )
   }
 
   /** Ends every fault of network and store. */

@@ -4,6 +4,7 @@ interface LogLine {
   readonly time: string
   readonly partition?: number
   readonly pauseMs?: number
+  readonly start?: string
 }
 
 interface PartitionEvent {
@@ -11,15 +12,17 @@ interface PartitionEvent {
   readonly timeMs: number
   readonly partition: number
   readonly pauseMs: number
+  /** Where an owner began. */
+  readonly start: string | undefined
 }
 
 /** Of all logs together, in the order of time. */
 function partitionEvents(logs: readonly string[]): PartitionEvent[] {
   return logs
     .flatMap((log) => log.split('\n'))
-    .flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as LogLine] : []))
-    .flatMap(({ msg, time, partition, pauseMs = 0 }) =>
-      partition === undefined ? [] : [{ msg, timeMs: Date.parse(time), partition, pauseMs }],
+    .flatMap((line) => parsed(line) ?? [])
+    .flatMap(({ msg, time, partition, pauseMs = 0, start }) =>
+      partition === undefined ? [] : [{ msg, timeMs: Date.parse(time), partition, pauseMs, start }],
     )
     .sort((left, right) => left.timeMs - right.timeMs)
 }
@@ -46,4 +49,24 @@ export function ownedSince(logs: readonly string[], sinceUnixMs: number): Map<nu
     owned.set(partition, timeMs)
   }
   return owned
+}
+
+/** Offsets at which owners began, by partition. */
+export function ownerStarts(logs: readonly string[]): Map<number, Set<string>> {
+  const starts = new Map<number, Set<string>>()
+  for (const { msg, partition, start } of partitionEvents(logs)) {
+    if (msg !== 'partition owned' || start === undefined) continue
+    starts.set(partition, (starts.get(partition) ?? new Set()).add(start))
+  }
+  return starts
+}
+
+/** undefined: no line of ours, or one that a kill has cut. */
+function parsed(line: string): LogLine | undefined {
+  if (!line.startsWith('{')) return undefined
+  try {
+    return JSON.parse(line) as LogLine
+  } catch {
+    return undefined
+  }
 }

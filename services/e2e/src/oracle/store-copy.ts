@@ -32,9 +32,9 @@ export class StoreCopy {
     return new StoreCopy(store, await mkdtemp(join(tmpdir(), 'tributary-copy-')))
   }
 
-  /** All files that the chains name now. */
-  async refresh(): Promise<CopiedFile[]> {
-    const files = await readCommittedFiles(this.#store)
+  /** All files that the chains name now, or some of them. */
+  async refresh(isWanted: (file: CommitFile) => boolean = () => true): Promise<CopiedFile[]> {
+    const files = (await readCommittedFiles(this.#store)).filter(isWanted)
     const copied: CopiedFile[] = []
     for await (const file of mapOrdered(files, FETCHES_MAX, (one) => this.#fetch(one))) {
       copied.push(file)
