@@ -48,7 +48,8 @@ function storeHeader(columns: MetricColumns, row: number, metric: MetricWalk): v
   }
   columns.metricType.append(row, metric.type)
   if (metric.temporality !== 0) columns.temporality.append(row, metric.temporality)
-  if (metric.isMonotonic) columns.isMonotonic.append(row, 1)
+  // a sum that may go down says so; other types have no such property
+  if (metric.type === MetricType.sum) columns.isMonotonic.append(row, metric.isMonotonic ? 1 : 0)
 }
 
 /** Histograms of both kinds and summaries. */

@@ -137,7 +137,9 @@ function metricOf(row: BatchRow): Uint8Array {
   const type = row['metric_type'] as number
   const data = new ProtobufWriter()
   data.bytesField(1, pointOf(type, row))
-  addFields(data, { temporality: [2, 'varint'], is_monotonic: [3, 'varint'] }, row)
+  addFields(data, { temporality: [2, 'varint'] }, row)
+  // false stands in the column of every sum that may go down, and is left out of a message
+  if (Number(row['is_monotonic'] ?? 0) === 1) addFields(data, { is_monotonic: [3, 'varint'] }, row)
   metric.bytesField(type, data.written)
   return metric.written
 }

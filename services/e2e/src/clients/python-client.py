@@ -233,7 +233,7 @@ def point_rows(metrics_data):
                         "unit": text(metric.unit),
                         "description": text(metric.description),
                         "temporality": None if kind == "Gauge" else number(metric.data.aggregation_temporality.value),
-                        "isMonotonic": True if kind == "Sum" and metric.data.is_monotonic else None,
+                        "isMonotonic": metric.data.is_monotonic if kind == "Sum" else None,
                         "start": str(point.start_time_unix_nano) if point.start_time_unix_nano else None,
                         "time": str(point.time_unix_nano),
                         "exemplars": [

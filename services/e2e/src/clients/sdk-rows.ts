@@ -93,7 +93,7 @@ export function pointRows({ resource, scopeMetrics }: ResourceMetrics): Canonica
           metric.dataPointType === DataPointType.GAUGE
             ? null
             : canonicalInt(metric.aggregationTemporality === AggregationTemporality.DELTA ? 1 : 2),
-        isMonotonic: metric.dataPointType === DataPointType.SUM && metric.isMonotonic ? true : null,
+        isMonotonic: metric.dataPointType === DataPointType.SUM ? metric.isMonotonic : null,
         start: nanos(point.startTime),
         time: nanos(point.endTime),
         exemplars: [],
