@@ -62,6 +62,12 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     path: 'services/e2e/bench/cluster.bench.ts',
     about: 'router, Kafka, ingester and S3: CPU apart, latency, growth, takeover',
   },
+  overload: {
+    path: 'services/e2e/bench/overload.bench.ts',
+    about:
+      'ten times and twice what a router can take: answers, latency of an OK, memory, catching up',
+    isLong: true,
+  },
   process: {
     path: 'services/e2e/bench/process.bench.ts',
     about: 'memory per unflushed record, restart with a full log, idle cost',
