@@ -140,7 +140,7 @@ void describe('the API server', () => {
     try {
       await until('synced', () => cluster.isSynced)
       assert.equal(cluster.statefulSet?.replicas, 2)
-      const { uid } = cluster.statefulSet!
+      const { uid } = cluster.statefulSet
       const owner = { apiVersion: 'apps/v1', kind: 'StatefulSet', name: SET, uid }
       const metadata = { name: 'x-ingester-own', labels: LABELS, ownerReferences: [owner] }
       await core.createNamespacedPod({ namespace: NAMESPACE, body: { metadata, spec: POD } })
