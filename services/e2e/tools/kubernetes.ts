@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { parseArgs } from 'node:util'
 
-import { KubernetesCluster } from '@tributary/e2e/kubernetes/kubernetes-cluster'
+import { KubernetesCluster, NoClusterError } from '@tributary/e2e/kubernetes/kubernetes-cluster'
 
 const TEST_TIMEOUT_MS = 600_000
 /** Exit status where no test ran because there is no cluster. */
@@ -20,7 +20,8 @@ const startMs = performance.now()
 const cluster = await KubernetesCluster.open(Number(values.nodes), (step) => {
   process.stderr.write(`${((performance.now() - startMs) / 1000).toFixed(1)} s: ${step}\n`)
 }).catch((error: unknown) => {
-  process.stderr.write(`no cluster: ${String(error)}\n`)
+  if (!(error instanceof NoClusterError)) throw error
+  process.stderr.write(`no cluster: ${error.message} ${String(error.cause ?? '')}\n`)
   process.exit(NO_CLUSTER_STATUS)
 })
 try {

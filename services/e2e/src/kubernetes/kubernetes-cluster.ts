@@ -32,6 +32,9 @@ const DEV_IMAGES = {
   objectStore: 'docker.io/versity/versitygw:v1.8.0',
 }
 
+/** There is no cluster, and none could be brought up: nothing is known of what would run on it. */
+export class NoClusterError extends Error {}
+
 export interface Ran {
   readonly status: number
   readonly stdout: string
@@ -55,10 +58,10 @@ export class KubernetesCluster {
     this.#tools = tools
   }
 
-  /** The cluster of KUBECONFIG. @throws Error that says what to set */
+  /** The cluster of KUBECONFIG. @throws NoClusterError that says what to set */
   static given(): KubernetesCluster {
     const { kubeconfig, image } = testKubernetes()
-    if (kubeconfig === undefined || image === undefined) throw new Error(NEEDS)
+    if (kubeconfig === undefined || image === undefined) throw new NoClusterError(NEEDS)
     const PATH = process.env['PATH'] ?? ''
     return new KubernetesCluster({ KUBECONFIG: kubeconfig, PATH, TRIBUTARY_TEST_IMAGE: image })
   }
@@ -70,7 +73,7 @@ export class KubernetesCluster {
   ): Promise<KubernetesCluster> {
     const { kubeconfig, tools } = testKubernetes()
     if (kubeconfig !== undefined) return KubernetesCluster.given()
-    if (tools === undefined) throw new Error(NEEDS)
+    if (tools === undefined) throw new NoClusterError(NEEDS)
     const programs = await lastLine(join(tools, 'unpack'), [], {})
     report('programs of the cluster unpacked')
     const { archives, image } = await makeImages()
@@ -172,9 +175,13 @@ async function lastLine(
   args: readonly string[],
   environment: Readonly<Record<string, string>>,
 ): Promise<string> {
-  const { stdout } = await run(tool, [...args], {
-    env: { ...process.env, ...environment },
-    maxBuffer: OUTPUT_BYTES_MAX,
-  })
-  return stdout.trim().split('\n').at(-1) ?? ''
+  try {
+    const { stdout } = await run(tool, [...args], {
+      env: { ...process.env, ...environment },
+      maxBuffer: OUTPUT_BYTES_MAX,
+    })
+    return stdout.trim().split('\n').at(-1) ?? ''
+  } catch (error) {
+    throw new NoClusterError(`${tool} failed`, { cause: error })
+  }
 }
