@@ -21,7 +21,8 @@ const cluster = await KubernetesCluster.open(Number(values.nodes), (step) => {
   process.stderr.write(`${((performance.now() - startMs) / 1000).toFixed(1)} s: ${step}\n`)
 }).catch((error: unknown) => {
   if (!(error instanceof NoClusterError)) throw error
-  process.stderr.write(`no cluster: ${error.message} ${String(error.cause ?? '')}\n`)
+  const cause = error.cause instanceof Error ? `: ${error.cause.message}` : ''
+  process.stderr.write(`no cluster: ${error.message}${cause}\n`)
   process.exit(NO_CLUSTER_STATUS)
 })
 try {

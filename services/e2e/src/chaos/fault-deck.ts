@@ -37,9 +37,7 @@ export class FaultDeck {
       ...routingFaults(),
       ...brokerFaults(),
       ...machineFaults(),
-    ].filter(({ name, isOnlyByName }) =>
-      names.length === 0 ? isOnlyByName !== true : names.some((part) => name.includes(part)),
-    )
+    ].filter(({ name }) => names.length === 0 || names.some((part) => name.includes(part)))
     const obstacles: Obstacle[] = []
     this.faults = wanted.filter((fault) => {
       const reason = fault.obstacle?.(scene)

@@ -18,8 +18,6 @@ export interface Fault {
   readonly name: string
   /** Faults of one group are not done at the same time: they would undo each other. */
   readonly group: string
-  /** Done only where a run asks for it by name: known to break an invariant, see the README. */
-  readonly isOnlyByName?: boolean
   /** Why it can't be done on this scene; undefined where it can. */
   readonly obstacle?: (scene: Scene) => string | undefined
   /**
