@@ -68,6 +68,7 @@ describe('tributary query on a cluster', () => {
       assert.equal(unflushed.rows, 60)
       await Promise.all([flush('alpha'), flush('beta')])
       await cluster.sendLogs('gate', 'later', 7)
+      await untilSo(live, ({ n }) => n === 67)
       await Promise.all([flush('alpha'), flush('beta')])
       for (const redis of [undefined, config]) {
         const { store } = cluster
