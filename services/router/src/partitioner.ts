@@ -5,8 +5,8 @@
  *
  * A table takes effect with the next request. Where it changed a shard lately it holds the old one
  * too, and the time of a chunk's first item tells by which of them the chunk goes, so that what
- * clients send again lands where its first try went: only there can a repeat be seen. Routes are
- * bounded by the tenants.
+ * clients send again lands where its first try went: only there can a repeat be seen. Routes of quiet
+ * tenants are forgotten (`RateMeter`), so that names of tenants that come and go take no memory.
  */
 import type { ChunkRoute } from '@tributary/common/otlp/chunk-route'
 import { entryKey, type RoutingTable } from '@tributary/common/routing/routing-table'
@@ -126,7 +126,7 @@ export class Partitioner {
     return this.#table
   }
 
-  /** All that had a request, for rates and metrics. */
+  /** All that had a request lately, for rates and metrics. */
   get routes(): Iterable<TenantRoute> {
     return this.#routes.values()
   }
@@ -151,6 +151,12 @@ export class Partitioner {
     }
     route.follow(this.#table)
     return route
+  }
+
+  /** Drops a route that had no request for minutes, with its streams; the next request makes it anew. */
+  forget(route: TenantRoute): void {
+    route.streams.clear()
+    this.#routes.delete(entryKey(route.tenant, route.signal))
   }
 }
 

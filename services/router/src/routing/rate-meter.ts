@@ -1,7 +1,8 @@
 /**
  * How many OTLP bytes a second come in of each tenant and signal, and of their largest streams: what
  * this router publishes for the maker of the routing table. Rates are smoothed over half a minute, so
- * that a burst of seconds does not widen a shard.
+ * that a burst of seconds does not widen a shard. A tenant whose rate went to nothing is forgotten here
+ * and by the partitioner.
  */
 import type { Clock } from '@tributary/common/clock'
 import {
@@ -51,6 +52,11 @@ export class RateMeter {
       measured.rate += weight * (route.bytes * perSecond - measured.rate)
       route.bytes = 0
       smoothStreams(measured.streams, route, weight, perSecond)
+      if (measured.rate < RATE_MIN && measured.streams.size === 0) {
+        this.#measured.delete(route)
+        this.#partitioner.forget(route)
+        continue
+      }
       const names = { tenant: route.tenant, signal: signalName(route.signal)! }
       if (measured.rate >= RATE_MIN) tenants.push({ ...names, rate: measured.rate })
       for (const [stream, rate] of measured.streams) streams.push({ ...names, stream, rate })
