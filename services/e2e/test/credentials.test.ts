@@ -1,19 +1,20 @@
 /** API keys on the wire: every way of sending, and what no body of a stranger may do. */
 import assert from 'node:assert/strict'
 import { request } from 'node:http'
-import { connect, type IncomingHttpHeaders } from 'node:http2'
+import { connect, type ClientHttp2Session } from 'node:http2'
 import { after, before, describe, it } from 'node:test'
 
 import { VARIANTS } from '@tributary/cli/conformance/contract-cases'
 import { variantName, type Variant } from '@tributary/cli/conformance/conformance-case'
 import { framed } from '@tributary/cli/conformance/grpc-probe'
-import { GRPC_PATHS, jsonPayload, protobufPayload } from '@tributary/cli/conformance/payload'
+import { jsonPayload, protobufPayload } from '@tributary/cli/conformance/payload'
 import type { ProbeAnswer } from '@tributary/cli/conformance/probe-answer'
 import { runConformance } from '@tributary/cli/conformance/run-conformance'
 import { send } from '@tributary/cli/conformance/send'
 import { generateApiKey } from '@tributary/common/tenants/api-key'
 import { KEY_CACHE_LIMITS } from '@tributary/router/tenants/key-cache'
 
+import { callOver, openCall, statusOf } from '../src/clients/open-connection.ts'
 import { startGuardedReceivers, type GuardedReceivers } from '../src/guarded-receivers.ts'
 
 const KIBIBYTE = 1024
@@ -100,14 +101,14 @@ describe('receivers with API keys', () => {
     const { id, key } = await guarded.keys.create('shop', '', 0)
     const session = connect(`http://${guarded.harness.grpcTarget}`)
     try {
-      assert.equal(await callOver(session, key), '0')
+      assert.equal(await callWith(session, key), '0')
       await guarded.keys.revoke(id)
       const revokedAtMs = performance.now()
-      while ((await callOver(session, key)) === '0') {
+      while ((await callWith(session, key)) === '0') {
         assert.ok(performance.now() - revokedAtMs < 30_000, 'still works after 30 s')
         await new Promise((resolve) => setTimeout(resolve, 100))
       }
-      assert.equal(await callOver(session, key), '16')
+      assert.equal(await callWith(session, key), '16')
       assert.ok(performance.now() - revokedAtMs < KEY_CACHE_LIMITS.refreshMs + 2000)
     } finally {
       session.destroy()
@@ -117,12 +118,12 @@ describe('receivers with API keys', () => {
   it('store nothing of a body that was on its way when its key was revoked', async () => {
     const { id, key } = await guarded.keys.create('slow', '', 0)
     const session = connect(`http://${guarded.harness.grpcTarget}`)
-    const stream = session.request(headersOf(key))
+    const stream = openCall(session, credential(key))
     const frame = framed(protobufPayload('logs'))
     stream.write(frame.subarray(0, frame.length - 1))
-    assert.equal(await callOver(session, key), '0')
+    assert.equal(await callWith(session, key), '0')
     await guarded.keys.revoke(id)
-    while ((await callOver(session, key)) === '0') {
+    while ((await callWith(session, key)) === '0') {
       await new Promise((resolve) => setTimeout(resolve, 100))
     }
     const stored = guarded.harness.probe.requests.length
@@ -159,40 +160,10 @@ describe('receivers with API keys', () => {
   })
 })
 
-type Session = ReturnType<typeof connect>
-type Stream = ReturnType<Session['request']>
-
-function headersOf(key: string): Record<string, string> {
-  return {
-    ':method': 'POST',
-    ':path': GRPC_PATHS.logs,
-    te: 'trailers',
-    'content-type': 'application/grpc',
-    authorization: `Bearer ${key}`,
-  }
+function credential(key: string): Record<string, string> {
+  return { authorization: `Bearer ${key}` }
 }
 
-/** The grpc-status of a call over a connection that stays open. */
-function callOver(session: Session, key: string): Promise<string> {
-  const stream = session.request(headersOf(key))
-  const status = statusOf(stream)
-  stream.end(framed(protobufPayload('logs')))
-  return status
-}
-
-function statusOf(stream: Stream): Promise<string> {
-  return new Promise((resolve) => {
-    let status = ''
-    const take = (headers: IncomingHttpHeaders): void => {
-      const value = headers['grpc-status']
-      if (typeof value === 'string') status = value
-    }
-    stream.on('response', take)
-    stream.on('trailers', take)
-    stream.on('error', () => undefined)
-    stream.on('close', () => {
-      resolve(status)
-    })
-    stream.resume()
-  })
+function callWith(session: ClientHttp2Session, key: string): Promise<string> {
+  return callOver(session, credential(key), protobufPayload('logs'))
 }

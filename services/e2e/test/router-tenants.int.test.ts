@@ -1,15 +1,14 @@
 /** Who may write as whom, how much and of which time: two real routers, with keys and settings in Redis. */
 import assert from 'node:assert/strict'
-import { connect, type IncomingHttpHeaders } from 'node:http2'
+import { connect, type ClientHttp2Session } from 'node:http2'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { framed } from '@tributary/cli/conformance/grpc-probe'
-import { GRPC_PATHS } from '@tributary/cli/conformance/payload'
 import { readRejectedItems, type ProbeAnswer } from '@tributary/cli/conformance/probe-answer'
 import { send } from '@tributary/cli/conformance/send'
 import { payload } from '@tributary/common/testing/payloads'
 
+import { callOver } from '../src/clients/open-connection.ts'
 import { until } from '../src/routers/router-site.ts'
 import { CERTIFICATE_TENANT, GRPC, HTTP, PORTS, SecuredSite } from '../src/routers/secured-site.ts'
 
@@ -231,30 +230,7 @@ async function takenBytes(key: string, seconds: number): Promise<number> {
   return taken
 }
 
-type Session = ReturnType<typeof connect>
-
 /** The grpc-status of a call over a connection that stays open. */
-function statusOver(session: Session, key: string | undefined): Promise<string> {
-  return new Promise((resolve) => {
-    const stream = session.request({
-      ':method': 'POST',
-      ':path': GRPC_PATHS.logs,
-      te: 'trailers',
-      'content-type': 'application/grpc',
-      ...(key === undefined ? {} : { 'x-api-key': key }),
-    })
-    let status = ''
-    const take = (headers: IncomingHttpHeaders): void => {
-      const value = headers['grpc-status']
-      if (typeof value === 'string') status = value
-    }
-    stream.on('response', take)
-    stream.on('trailers', take)
-    stream.on('error', () => undefined)
-    stream.on('close', () => {
-      resolve(status)
-    })
-    stream.resume()
-    stream.end(framed(body()))
-  })
+function statusOver(session: ClientHttp2Session, key: string | undefined): Promise<string> {
+  return callOver(session, key === undefined ? {} : { 'x-api-key': key }, body())
 }

@@ -6,10 +6,9 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 
 import { systemClock } from '../../src/clock.ts'
 import { AppError } from '../../src/errors.ts'
-import { generateApiKey, hashApiKey } from '../../src/tenants/api-key.ts'
 import { KeyFile } from '../../src/tenants/key-file.ts'
-import type { KeyRecord } from '../../src/tenants/key-record.ts'
 import { KEYS_MAX, REVOKED_KEPT_MS } from '../../src/tenants/key-store.ts'
+import { keyRecordOf } from '../../src/testing/key-records.ts'
 
 const DAY_MS = 86_400_000
 
@@ -31,7 +30,11 @@ describe('KeyFile', () => {
   }
 
   it('gives back what another one of the same path put, readable to its owner alone', async () => {
-    const records = [recordOf('shop'), recordOf('*'), { ...recordOf('billing'), note: 'é' }]
+    const records = [
+      keyRecordOf('shop'),
+      keyRecordOf('*'),
+      { ...keyRecordOf('billing'), note: 'é' },
+    ]
     await keyFile().put(records)
     assert.deepEqual(await keyFile().list(), records)
     assert.deepEqual(
@@ -43,7 +46,7 @@ describe('KeyFile', () => {
 
   it('sees each change, also one within a millisecond', async () => {
     const reader = keyFile()
-    const record = recordOf('shop')
+    const record = keyRecordOf('shop')
     for (let index = 0; index < 50; index++) {
       const changed = { ...record, note: String(index) }
       await keyFile().put([changed])
@@ -52,14 +55,14 @@ describe('KeyFile', () => {
   })
 
   it('keeps the records of writers that write together', async () => {
-    const records = Array.from({ length: 20 }, () => recordOf('shop'))
+    const records = Array.from({ length: 20 }, () => keyRecordOf('shop'))
     await Promise.all(records.map((record) => keyFile().put([record])))
     const ids = (await keyFile().list()).map(({ id }) => id)
     assert.deepEqual(ids.sort(), records.map(({ id }) => id).sort())
   })
 
   it('never takes a damaged file for one without the key', async () => {
-    const records = [recordOf('shop'), recordOf('billing')]
+    const records = [keyRecordOf('shop'), keyRecordOf('billing')]
     await keyFile().put(records)
     const whole = await readFile(path)
     for (let length = 0; length < whole.length - 1; length++) {
@@ -81,7 +84,7 @@ describe('KeyFile', () => {
   })
 
   it('answers nothing while its file is gone, and again when it is back', async () => {
-    const record = recordOf('shop')
+    const record = keyRecordOf('shop')
     const reader = keyFile()
     await assert.rejects(reader.find([record.id]), isUnavailable)
     await keyFile().put([record])
@@ -95,8 +98,8 @@ describe('KeyFile', () => {
   it('forgets keys that were revoked long ago', async () => {
     const long = new Date(Date.now() - REVOKED_KEPT_MS - DAY_MS).toISOString()
     const lately = new Date(Date.now() - DAY_MS).toISOString()
-    const old = { ...recordOf('shop'), revokedAt: long }
-    const recent = { ...recordOf('shop'), revokedAt: lately }
+    const old = { ...keyRecordOf('shop'), revokedAt: long }
+    const recent = { ...keyRecordOf('shop'), revokedAt: lately }
     await keyFile().put([old, recent])
     await keyFile().put([])
     assert.deepEqual(
@@ -106,7 +109,7 @@ describe('KeyFile', () => {
   })
 
   it('refuses more keys than it can hold, and keeps what it had', async () => {
-    const record = recordOf('shop')
+    const record = keyRecordOf('shop')
     await keyFile().put([record])
     const many = Array.from({ length: KEYS_MAX }, (_, index) => ({
       ...record,
@@ -116,19 +119,6 @@ describe('KeyFile', () => {
     assert.deepEqual(await keyFile().list(), [record])
   })
 })
-
-function recordOf(tenant: string): KeyRecord {
-  const key = generateApiKey()
-  return {
-    id: key.id,
-    tenant,
-    hash: hashApiKey(key),
-    note: '',
-    createdAt: new Date().toISOString(),
-    expiresAt: undefined,
-    revokedAt: undefined,
-  }
-}
 
 function codeOf(error: unknown): string {
   return error instanceof AppError ? error.code : ''

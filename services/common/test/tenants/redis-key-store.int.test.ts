@@ -5,10 +5,10 @@ import { after, before, beforeEach, describe, it } from 'node:test'
 import { systemClock } from '../../src/clock.ts'
 import { AppError } from '../../src/errors.ts'
 import type { RedisConnection } from '../../src/metadata/redis-connection.ts'
-import { generateApiKey, hashApiKey } from '../../src/tenants/api-key.ts'
-import { keyRecordText, type KeyRecord } from '../../src/tenants/key-record.ts'
+import { keyRecordText } from '../../src/tenants/key-record.ts'
 import { KEYS_MAX, REVOKED_KEPT_MS } from '../../src/tenants/key-store.ts'
 import { RedisKeyStore } from '../../src/tenants/redis-key-store.ts'
+import { keyRecordOf } from '../../src/testing/key-records.ts'
 import { RedisServer } from '../../src/testing/redis-server.ts'
 import { connectTo } from '../metadata/redis-parties.ts'
 
@@ -36,7 +36,7 @@ describe('RedisKeyStore', () => {
   const hash = (): string => `{${prefix}}:keys`
 
   it('gives back what was put', async () => {
-    const records = [recordOf('shop'), { ...recordOf('*'), note: 'é' }]
+    const records = [keyRecordOf('shop'), { ...keyRecordOf('*'), note: 'é' }]
     await store.put(records)
     const byId = (a: { readonly id: string }, b: { readonly id: string }): number =>
       a.id < b.id ? -1 : 1
@@ -62,12 +62,12 @@ describe('RedisKeyStore', () => {
   it('does not understand another format, and leaves it alone', async () => {
     await connection.command('HSET', hash(), '#format', '2')
     await assert.rejects(store.find(['unknown000']), isUnavailable)
-    await assert.rejects(store.put([recordOf('shop')]), isUnavailable)
+    await assert.rejects(store.put([keyRecordOf('shop')]), isUnavailable)
     assert.equal(await connection.command('HLEN', hash()), 1)
   })
 
   it('lets one damaged record stand in the way of no other', async () => {
-    const [good, bad, later] = [recordOf('shop'), recordOf('shop'), recordOf('billing')]
+    const [good, bad, later] = [keyRecordOf('shop'), keyRecordOf('shop'), keyRecordOf('billing')]
     await store.put([good, bad])
     await connection.command('HSET', hash(), bad.id, '{"id":')
     const found = await store.find([good.id, bad.id])
@@ -79,7 +79,7 @@ describe('RedisKeyStore', () => {
   })
 
   it('never revives a revoked key by a write that comes late', async () => {
-    const record = recordOf('shop')
+    const record = keyRecordOf('shop')
     const revoked = { ...record, revokedAt: new Date().toISOString() }
     await store.put([record])
     await store.put([revoked])
@@ -89,8 +89,8 @@ describe('RedisKeyStore', () => {
 
   it('forgets keys that were revoked long ago', async () => {
     const long = new Date(Date.now() - REVOKED_KEPT_MS - 86_400_000).toISOString()
-    const old = { ...recordOf('shop'), revokedAt: long }
-    const recent = { ...recordOf('shop'), revokedAt: new Date().toISOString() }
+    const old = { ...keyRecordOf('shop'), revokedAt: long }
+    const recent = { ...keyRecordOf('shop'), revokedAt: new Date().toISOString() }
     await store.put([old, recent])
     await store.put([])
     assert.equal(await connection.command('HEXISTS', hash(), old.id), 0)
@@ -98,7 +98,7 @@ describe('RedisKeyStore', () => {
   })
 
   it('refuses more keys than it may hold, and keeps what it had', async () => {
-    const record = recordOf('shop')
+    const record = keyRecordOf('shop')
     await store.put([record])
     const fields = Array.from({ length: KEYS_MAX - 1 }, (_, index) => {
       const id = String(index).padStart(10, '0')
@@ -106,7 +106,7 @@ describe('RedisKeyStore', () => {
     })
     await connection.command('HSET', hash(), ...fields.flat())
     await assert.rejects(
-      store.put([recordOf('shop')]),
+      store.put([keyRecordOf('shop')]),
       (error) => error instanceof AppError && error.code === 'invalid_config',
     )
     await store.put([{ ...record, note: 'changed' }])
@@ -114,7 +114,7 @@ describe('RedisKeyStore', () => {
   })
 
   it('answers nothing while redis stands still, and again when it goes on', async () => {
-    const record = recordOf('shop')
+    const record = keyRecordOf('shop')
     await store.put([record])
     server.pause()
     try {
@@ -126,19 +126,6 @@ describe('RedisKeyStore', () => {
     assert.equal((await store.find([record.id])).size, 1)
   })
 })
-
-function recordOf(tenant: string): KeyRecord {
-  const key = generateApiKey()
-  return {
-    id: key.id,
-    tenant,
-    hash: hashApiKey(key),
-    note: '',
-    createdAt: new Date().toISOString(),
-    expiresAt: undefined,
-    revokedAt: undefined,
-  }
-}
 
 function isUnavailable(error: unknown): boolean {
   return error instanceof AppError && error.code === 'credentials_unavailable'
