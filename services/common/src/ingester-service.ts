@@ -47,6 +47,8 @@ export interface ReadUnflushedRequest {
   /** Empty: of all. */
   readonly tenant: string
   readonly signal: string
+  /** 0: the log is not asked. */
+  readonly waitMs: number
 }
 
 export interface UnflushedRange {
@@ -55,6 +57,8 @@ export interface UnflushedRange {
   readonly partition: number
   readonly start: string
   readonly end: string
+  /** Not there: nobody asked the log, or it did not say. */
+  readonly logEnd?: string
 }
 
 export interface UnflushedFile {

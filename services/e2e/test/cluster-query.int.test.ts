@@ -13,6 +13,8 @@ import { SmallCluster, untilSo } from '../src/cluster/small-cluster.ts'
 
 const PARTITIONS = 3
 const NO_FLUSH = ['--flush-interval=1h']
+const WAIT_MS = 5000
+const ROUNDS = 40
 const COUNT = 'select count(*)::int as n, count(distinct body)::int as d from logs'
 
 let cluster: SmallCluster
@@ -52,8 +54,8 @@ async function flush(name: string): Promise<void> {
 describe('tributary query on a cluster', () => {
   it('sees rows that are in no file, with --unflushed alone', async () => {
     for (let call = 0; call < 6; call++) await cluster.sendLogs('gate', `first-${call}`, 10)
-    const seen = await untilSo(live, ({ n }) => n === 60)
-    assert.equal(seen.d, 60)
+    const seen = await live()
+    assert.deepEqual([seen.n, seen.d], [60, 60])
     assert.match(seen.err, /\nunflushed: 60 rows of 3 partitions\n/)
     const without = await count()
     assert.deepEqual([without.n, without.status], [0, 0])
@@ -63,12 +65,12 @@ describe('tributary query on a cluster', () => {
   it('reads each row once where a flush comes between asking owners and reading commits', async () => {
     const { config } = parseSettings(redisSettings, { args: cluster.redisFlags })
     const access = await ClusterAccess.open(config, false)
-    const unflushed = await fetchUnflushed(access, {})
+    const unflushed = await fetchUnflushed(access, {}, WAIT_MS)
     try {
       assert.equal(unflushed.rows, 60)
       await Promise.all([flush('alpha'), flush('beta')])
       await cluster.sendLogs('gate', 'later', 7)
-      await untilSo(live, ({ n }) => n === 67)
+      assert.equal((await live()).n, 67)
       await Promise.all([flush('alpha'), flush('beta')])
       for (const redis of [undefined, config]) {
         const { store } = cluster
@@ -109,9 +111,28 @@ describe('tributary query on a cluster', () => {
     }
     stopping.abort()
     await sending
-    const all = await untilSo(live, ({ n }) => n === sent)
-    assert.equal(all.d, sent)
+    const all = await live()
+    assert.deepEqual([all.n, all.d], [sent, sent])
     assert.ok(sent > 100, 'rows came meanwhile')
+  })
+
+  it('sees every row that was acknowledged before it, without asking twice', async () => {
+    const { config } = parseSettings(redisSettings, { args: cluster.redisFlags })
+    const access = await ClusterAccess.open(config, false)
+    await Promise.all([flush('alpha'), flush('beta')])
+    try {
+      for (let round = 1; round <= ROUNDS; round++) {
+        // several streams, so that all partitions have something that is a moment old
+        const marks = [0, 1, 2, 3].map((at) => `written-${round}-${at}`)
+        await Promise.all(marks.map((mark) => cluster.sendLogs('gate', mark, 3)))
+        const unflushed = await fetchUnflushed(access, {}, WAIT_MS)
+        await unflushed.remove()
+        assert.equal(unflushed.rows, round * 12)
+        assert.deepEqual([unflushed.missing.size, unflushed.behind.size], [0, 0])
+      }
+    } finally {
+      access.close()
+    }
   })
 
   it('reads files through the index, and says so', async () => {
@@ -162,6 +183,29 @@ describe('tributary query on a cluster', () => {
     const live = await count('--unflushed', ...cluster.redisFlags, '--redis-timeout=200ms')
     assert.equal(live.status, 1)
     await cluster.redis.restart()
+  })
+
+  it('says which partitions are behind, and by how much, where the wait is too short', async () => {
+    await untilSo(live, ({ status }) => status === 0)
+    const before = await live()
+    await Promise.all(['alpha', 'beta'].map((name) => cluster.processes.get(name)!.stop()))
+    // takes the first write to its log and hangs there: what it fetched never comes into memory
+    await cluster.add('ingester', 'slow', NO_FLUSH, 'ingester:before-insert=hang@1+')
+    await untilSo(live, ({ status }) => status === 0)
+    await cluster.sendLogs('gate', 'behind', 9)
+    const answer = await live('--unflushed-wait=500ms')
+    assert.deepEqual([answer.status, answer.n], [0, before.n])
+    assert.match(
+      answer.err,
+      /^behind: rows may be missing of partition \d: 1 records of the log are not fetched$/m,
+    )
+    const careless = await live('--unflushed-wait=0')
+    assert.deepEqual([careless.status, careless.n], [0, before.n])
+    assert.doesNotMatch(careless.err, /behind/)
+    await cluster.processes.get('slow')!.kill()
+    await cluster.add('ingester', 'alpha', NO_FLUSH)
+    await cluster.add('ingester', 'beta', NO_FLUSH)
+    await untilSo(live, ({ status, n }) => status === 0 && n === before.n + 9)
   })
 
   it('says which rows are missing where an owner is gone, or gives a part where that is enough', async () => {

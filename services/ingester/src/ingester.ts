@@ -31,6 +31,7 @@ import { Ownership } from './ownership/ownership.ts'
 import { PartitionSlot, type OwnerEvents } from './ownership/partition-slot.ts'
 import type { UnflushedSnapshot } from './partition.ts'
 import { PartitionOwner, type GapPolicy } from './partition-owner.ts'
+import { catchUp } from './serve/catch-up.ts'
 import type { UnflushedReaderOptions } from './serve/unflushed-reader.ts'
 import type { PartitionSettings, SharedParts } from './shared-parts.ts'
 
@@ -188,10 +189,19 @@ export class Ingester {
    * @throws AppError object_missing where the partition is owned elsewhere
    */
   snapshot(partition: number): { readonly id: PartitionId; readonly snapshot: UnflushedSnapshot } {
-    const owner = this.slots[partition]?.owner
-    if (owner !== undefined) return { id: owner.id, snapshot: owner.snapshot() }
-    const details = { partition }
-    throw new AppError('object_missing', 'the partition is not owned here', { details })
+    const owner = this.#ownerOf(partition)
+    return { id: owner.id, snapshot: owner.snapshot() }
+  }
+
+  /**
+   * Waits until all that the log has of a partition is in memory, or the time is over.
+   * @returns where the log ended when this was called; undefined where it did not say
+   * @throws AppError object_missing where the partition is owned elsewhere; cancelled
+   */
+  catchUp(partition: number, waitMs: number, signal: AbortSignal): Promise<bigint | undefined> {
+    const { log, clock } = this.#parts
+    const end = (): bigint => this.#ownerOf(partition).end
+    return catchUp({ log, clock, partition, end, waitMs }, signal)
   }
 
   /** What makes files of a snapshot. */
@@ -401,6 +411,13 @@ export class Ingester {
     this.#gate.add(owner)
     this.#keeper?.opened(id)
     return owner
+  }
+
+  #ownerOf(partition: number): PartitionOwner {
+    const owner = this.slots[partition]?.owner
+    if (owner !== undefined) return owner
+    const details = { partition }
+    throw new AppError('object_missing', 'the partition is not owned here', { details })
   }
 
   #owners(): PartitionOwner[] {

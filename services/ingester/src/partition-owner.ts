@@ -156,6 +156,11 @@ export class PartitionOwner implements FeedTarget, GatedOwner {
     return this.#next
   }
 
+  /** The offset behind the last one in memory: fetched, and through the WAL. */
+  get end(): bigint {
+    return this.#partition.end
+  }
+
   get unflushedRows(): number {
     return this.#partition.unflushedRows
   }

@@ -9,7 +9,7 @@ import type { DuckDBConnection } from '@duckdb/node-api'
 import { processEnvironment } from '@tributary/common/config/config'
 import { REDIS_RELATIONS, redisSettings } from '@tributary/common/config/redis-settings'
 import type { RedisConfig } from '@tributary/common/config/redis-settings'
-import { boolean, choice, text, url } from '@tributary/common/config/setting'
+import { boolean, choice, duration, text, url } from '@tributary/common/config/setting'
 import { parseSettings } from '@tributary/common/config/setting-table'
 import type { ConfigOf, Relation } from '@tributary/common/config/setting-table'
 import type { FileSelection } from '@tributary/common/catalogue/file-index'
@@ -52,6 +52,13 @@ const querySettings = {
     sentence:
       'Also rows that ingesters of a cluster hold and that are in no file; needs --redis-url.',
   }),
+  unflushedWaitMs: duration({
+    default: 5000,
+    min: 0,
+    max: 600_000,
+    sentence:
+      'With --unflushed: how long ingesters may take to fetch what was acknowledged before; 0: what they have.',
+  }),
   partial: boolean({
     default: false,
     sentence: 'With --unflushed: answer also where some partitions have no owner that answers.',
@@ -78,7 +85,8 @@ export const queryCommand: Command = {
     'Runs SQL (DuckDB) over the files that the commits name: views logs, spans and metrics, late\n' +
     'rows included; column tenant says whose. Where tenants differ in the type of an attribute, each\n' +
     'type has a column of its own (attributes.code@int), and a line on standard error says so. Rows\n' +
-    'that are not flushed yet are seen with --unflushed, each once whatever is flushed meanwhile; of a\n' +
+    'that are not flushed yet are seen with --unflushed, each once whatever is flushed meanwhile, and all\n' +
+    'that were acknowledged before (else a line on standard error says what is behind); of a\n' +
     'standalone process after tributary flush.',
   sections: [
     { title: 'Query', table: querySettings },
@@ -148,8 +156,12 @@ async function unflushedOf(
   if (!config.unflushed || redis === undefined) return undefined
   const access = await ClusterAccess.open(redis, config.adminTls)
   try {
-    const unflushed = await fetchUnflushed(access, selectionOf(config))
-    const { missing } = unflushed
+    const unflushed = await fetchUnflushed(access, selectionOf(config), config.unflushedWaitMs)
+    const { missing, behind } = unflushed
+    if (behind.size > 0) {
+      const partitions = [...behind].map(([partition, count]) => `${partition}: ${count}`)
+      terminal.err.write(`behind: rows may be missing of partition ${partitions.join(', of ')}\n`)
+    }
     if (missing.size === 0) return unflushed
     const partitions = [...missing].map(([partition, reason]) => `${partition}: ${reason}`)
     if (!config.partial) {

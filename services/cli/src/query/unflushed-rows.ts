@@ -28,6 +28,8 @@ export interface UnflushedRows {
   readonly cuts: readonly PartitionCut[]
   /** Partitions whose rows could not be had, and why. */
   readonly missing: ReadonlyMap<number, string>
+  /** Partitions whose owner has not fetched all that was acknowledged: how much, for people. */
+  readonly behind: ReadonlyMap<number, string>
   remove(): Promise<void>
 }
 
@@ -37,11 +39,16 @@ const READ_TIMEOUT_MS = 120_000
 const TRIES_MAX = 6
 const PAUSE_MS = 500
 
-/** @throws AppError metadata_unavailable; other failures are in `missing` */
+/**
+ * @param waitMs how long to wait in all until owners have fetched what was acknowledged before; 0: not at all
+ * @throws AppError metadata_unavailable; other failures are in `missing`
+ */
 export async function fetchUnflushed(
   access: ClusterAccess,
   selection: FileSelection,
+  waitMs: number,
 ): Promise<UnflushedRows> {
+  const question = { selection, waitMs, untilMs: performance.now() + waitMs }
   const folder = await mkdtemp(join(tmpdir(), 'tributary-unflushed-'))
   const remove = (): Promise<void> => rm(folder, { recursive: true, force: true })
   try {
@@ -50,7 +57,7 @@ export async function fetchUnflushed(
     for (let tries = 1; tries === 1 || (missing.size > 0 && tries <= TRIES_MAX); tries++) {
       if (tries > 1) await sleep(PAUSE_MS)
       const wanted = tries === 1 ? undefined : missing
-      const round = await askOwners(access, selection, join(folder, String(tries)), wanted)
+      const round = await askOwners(access, question, join(folder, String(tries)), wanted)
       fetched.push(...round.fetched)
       missing = round.missing
     }
@@ -59,6 +66,7 @@ export async function fetchUnflushed(
       rows: fetched.reduce((sum, { rows }) => sum + rows, 0),
       cuts: fetched.map(({ cut }) => cut),
       missing,
+      behind: new Map(fetched.flatMap(({ cut, behind }) => behindOf(cut, behind))),
       remove,
     }
   } catch (error) {
@@ -67,10 +75,18 @@ export async function fetchUnflushed(
   }
 }
 
+interface Question {
+  readonly selection: FileSelection
+  readonly waitMs: number
+  readonly untilMs: number
+}
+
 interface FetchedPartition {
   readonly cut: PartitionCut
   readonly files: readonly LocalFile[]
   readonly rows: number
+  /** '': all was fetched, or nobody waited for it. */
+  readonly behind: string
 }
 
 interface Round {
@@ -81,7 +97,7 @@ interface Round {
 /** Ingesters side by side, the partitions of each one after the other: that is what they allow. */
 async function askOwners(
   access: ClusterAccess,
-  selection: FileSelection,
+  question: Question,
   prefix: string,
   wanted: ReadonlyMap<number, string> | undefined,
 ): Promise<Round> {
@@ -99,7 +115,7 @@ async function askOwners(
         continue
       }
       const path = `${prefix}-${partition}`
-      const outcome = await readPartition(access, address, partition, selection, path)
+      const outcome = await readPartition(access, address, partition, question, path)
       if (typeof outcome === 'string') round.missing.set(partition, outcome)
       else round.fetched.push(outcome)
     }
@@ -113,18 +129,22 @@ async function readPartition(
   access: ClusterAccess,
   address: string,
   partition: number,
-  selection: FileSelection,
+  { selection, waitMs, untilMs }: Question,
   prefix: string,
 ): Promise<FetchedPartition | string> {
   const request = {
     partition,
     tenant: selection.tenant ?? '',
     signal: selection.signal ?? '',
+    // where no time is left it still says how far it is
+    waitMs: waitMs === 0 ? 0 : Math.max(1, Math.round(untilMs - performance.now())),
   }
   const sink = new FileSink(prefix, selection)
   let range: UnflushedRange | undefined
   try {
-    const messages = access.clientOf(address).readUnflushed(request, READ_TIMEOUT_MS)
+    const messages = access
+      .clientOf(address)
+      .readUnflushed(request, READ_TIMEOUT_MS + request.waitMs)
     for await (const message of messages) {
       if (message.range) range = message.range
       if (message.file) await sink.begin(message.file)
@@ -141,7 +161,19 @@ async function readPartition(
   if (range === undefined) return 'the answer has no range'
   const { logId, topic, start } = range
   const cut = { id: { logId, topic, partition }, start: BigInt(start) }
-  return { cut, files: sink.files, rows: sink.rows }
+  const behind = waitMs === 0 ? '' : behindText(range)
+  return { cut, files: sink.files, rows: sink.rows, behind }
+}
+
+function behindText({ end, logEnd }: UnflushedRange): string {
+  // an ingester of an older version does not know the question
+  if (logEnd === undefined) return 'how far the log goes is not known'
+  const count = BigInt(logEnd) - BigInt(end)
+  return count > 0n ? `${count} records of the log are not fetched` : ''
+}
+
+function behindOf({ id }: PartitionCut, behind: string): [number, string][] {
+  return behind === '' ? [] : [[id.partition, behind]]
 }
 
 /** Writes the files of one answer, one after the other, as the selection wants them. */

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { status, type ServerWritableStream, type sendUnaryData } from '@grpc/grpc-js'
 import type { GrpcService } from '@tributary/common/admin-grpc-server'
-import { toAppError, type ErrorCode } from '@tributary/common/errors'
+import { AppError, toAppError, type ErrorCode } from '@tributary/common/errors'
 import {
   INGESTER_PROTO,
   ingesterServiceDefinition,
@@ -26,6 +26,10 @@ export interface IngesterServiceOptions {
 
 /** Reads hold memory and a worker: a second one at a time is enough for people. */
 const READS_MAX = 2
+/** Those that wait for rows hold nothing. */
+const WAITS_MAX = 64
+/** Who waits longer asks again. */
+const WAIT_MS_MAX = 600_000
 
 const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   object_missing: status.NOT_FOUND,
@@ -40,7 +44,7 @@ export function ingesterService(options: IngesterServiceOptions): GrpcService {
     if (ingester === undefined) throw notReady()
     return ingester
   }
-  let reads = 0
+  const places: Places = { reads: 0, waits: 0 }
   return {
     definition: ingesterServiceDefinition,
     proto: INGESTER_PROTO,
@@ -72,22 +76,10 @@ export function ingesterService(options: IngesterServiceOptions): GrpcService {
         })
       },
       readUnflushed: (call: UnflushedCall) => {
-        if (reads >= READS_MAX) {
-          call.emit(
-            'error',
-            failure(new Error('too many reads at a time'), status.RESOURCE_EXHAUSTED),
-          )
-          return
-        }
-        reads++
-        void stream(call, current)
-          .catch((error: unknown) => {
-            if (!call.cancelled) logger().warn({ err: error }, 'read of unflushed rows failed')
-            call.emit('error', failure(error))
-          })
-          .finally(() => {
-            reads--
-          })
+        stream(call, current, places).catch((error: unknown) => {
+          if (!call.cancelled) logger().warn({ err: error }, 'read of unflushed rows failed')
+          call.emit('error', failure(error))
+        })
       },
     },
   }
@@ -95,26 +87,62 @@ export function ingesterService(options: IngesterServiceOptions): GrpcService {
 
 type UnflushedCall = ServerWritableStream<ReadUnflushedRequest, ReadUnflushedResponse>
 
-async function stream(call: UnflushedCall, current: () => Ingester): Promise<void> {
+/** How many calls do what at this moment. */
+type Places = Record<'reads' | 'waits', number>
+
+async function stream(call: UnflushedCall, current: () => Ingester, places: Places): Promise<void> {
   const ending = new AbortController()
   call.once('cancelled', () => {
     ending.abort()
   })
   const ingester = current()
+  const { partition, waitMs } = call.request
+  const logEnd =
+    waitMs === 0
+      ? undefined
+      : await within(places, 'waits', WAITS_MAX, () =>
+          ingester.catchUp(partition, Math.min(waitMs, WAIT_MS_MAX), ending.signal),
+        )
+  await within(places, 'reads', READS_MAX, () => send(call, ingester, logEnd, ending.signal))
+  if (!ending.signal.aborted) call.end()
+}
+
+async function send(
+  call: UnflushedCall,
+  ingester: Ingester,
+  logEnd: bigint | undefined,
+  signal: AbortSignal,
+): Promise<void> {
   const { id, snapshot } = ingester.snapshot(call.request.partition)
   try {
-    const [start, end] = [String(snapshot.start), String(snapshot.end)]
-    await write(call, { range: { ...id, start, end } })
+    const range = { ...id, start: String(snapshot.start), end: String(snapshot.end) }
+    await write(call, {
+      range: logEnd === undefined ? range : { ...range, logEnd: String(logEnd) },
+    })
     const options = ingester.unflushedReading
-    const parts = readUnflushed(options, id, snapshot, call.request, ending.signal)
-    for await (const part of parts) {
-      if (ending.signal.aborted) return
+    for await (const part of readUnflushed(options, id, snapshot, call.request, signal)) {
+      if (signal.aborted) return
       await write(call, part.kind === 'data' ? { data: part.bytes } : { file: fileOf(part) })
     }
   } finally {
     snapshot.release()
   }
-  call.end()
+}
+
+/** @throws AppError overloaded where all places are taken */
+async function within<T>(
+  places: Places,
+  kind: keyof Places,
+  max: number,
+  action: () => Promise<T>,
+): Promise<T> {
+  if (places[kind] >= max) throw new AppError('overloaded', `too many ${kind} at a time`)
+  places[kind]++
+  try {
+    return await action()
+  } finally {
+    places[kind]--
+  }
 }
 
 function fileOf({ table, file }: UnflushedFilePart): UnflushedFile {

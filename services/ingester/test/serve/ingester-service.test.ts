@@ -64,18 +64,32 @@ describe('IngesterService', () => {
     return call
   }
 
-  async function readUnflushed(tenant = ''): Promise<{ start: bigint; rows: string[] }> {
-    let start = -1n
+  interface Unflushed {
+    readonly start: bigint
+    readonly end: bigint
+    readonly logEnd: bigint | undefined
+    readonly rows: readonly string[]
+  }
+
+  async function readUnflushed(tenant = '', waitMs = 0): Promise<Unflushed> {
+    let ranges = { start: -1n, end: -1n, logEnd: undefined as bigint | undefined }
     const files: Buffer[][] = []
     for await (const { range, file, data } of client.readUnflushed(
-      { partition: 0, tenant, signal: '' },
+      { partition: 0, tenant, signal: '', waitMs },
       10_000,
     )) {
-      if (range) start = BigInt(range.start)
+      if (range) {
+        const { start, end, logEnd } = range
+        ranges = {
+          start: BigInt(start),
+          end: BigInt(end),
+          logEnd: logEnd === undefined ? undefined : BigInt(logEnd),
+        }
+      }
       if (file) files.push([])
       if (data) files.at(-1)!.push(Buffer.from(data))
     }
-    return { start, rows: files.flatMap((parts) => rowsOfFile(Buffer.concat(parts))) }
+    return { ...ranges, rows: files.flatMap((parts) => rowsOfFile(Buffer.concat(parts))) }
   }
 
   it('lists the partitions with how far they are', async () => {
@@ -129,8 +143,52 @@ describe('IngesterService', () => {
   })
 
   it('says that a partition is owned elsewhere', async () => {
-    const read = client.readUnflushed({ partition: 7, tenant: '', signal: '' }, 10_000)
-    await assert.rejects(meanwhile(read.next()), { code: 'object_missing' })
+    for (const waitMs of [0, 1000]) {
+      const request = { partition: 7, tenant: '', signal: '', waitMs }
+      const read = client.readUnflushed(request, 10_000)
+      await assert.rejects(meanwhile(read.next()), { code: 'object_missing' })
+    }
+  })
+
+  it('waits for what the log has and the process has not fetched, where it is asked to', async () => {
+    const { owner } = one.ingester!.slots[0]!
+    owner!.hold('wal')
+    fill(20)
+    const acknowledged = [...rows]
+    let isAnswered = false
+    const read = readUnflushed('', 600_000)
+    void read.then(() => (isAnswered = true))
+    await meanwhile(client.listPartitions(10_000))
+    await world.clock.advance(10_000)
+    assert.equal(isAnswered, false)
+    owner!.letGo('wal')
+    const unflushed = await meanwhile(read)
+    assert.deepEqual(unflushed.rows.toSorted(), acknowledged.sort())
+    assert.deepEqual([unflushed.start, unflushed.end, unflushed.logEnd], [0n, 20n, 20n])
+  })
+
+  it('answers with what it has when the wait is over, and says how far the log goes', async () => {
+    fill(5)
+    await world.clock.advance(500)
+    const fetched = [...rows]
+    one.ingester!.slots[0]!.owner!.hold('wal')
+    fill(7)
+    const startMs = world.clock.monotonicMs()
+    const behind = await meanwhile(readUnflushed('', 3000))
+    assert.deepEqual([behind.end, behind.logEnd], [5n, 12n])
+    assert.deepEqual(behind.rows.toSorted(), fetched.sort())
+    assert.ok(world.clock.monotonicMs() - startMs >= 3000)
+    const atOnce = await meanwhile(readUnflushed())
+    assert.deepEqual([atOnce.end, atOnce.logEnd], [5n, undefined])
+  })
+
+  it('says that it does not know how far the log goes, where the log does not answer', async () => {
+    fill(5)
+    await world.clock.advance(500)
+    world.broker.faults.boundsFailedChance = 1
+    const unflushed = await meanwhile(readUnflushed('', 1000))
+    assert.deepEqual([unflushed.end, unflushed.logEnd], [5n, undefined])
+    assert.equal(unflushed.rows.length, rows.length)
   })
 
   it('gives everything away when it is drained, with all of it committed', async () => {
