@@ -175,7 +175,7 @@ export class PartitionOwner implements FeedTarget, GatedOwner {
     return this.#partition.activeBytes
   }
 
-  /** Monotonic time at which the oldest unflushed row came in. */
+  /** Monotonic time at which the oldest unflushed row or hole came in. */
   get oldestMs(): number | undefined {
     return this.#partition.oldestMs
   }

@@ -132,7 +132,7 @@ export class Partition {
     return this.#memtable.activeBytes
   }
 
-  /** Monotonic time at which the oldest unflushed row came in. */
+  /** Monotonic time at which the oldest unflushed row or hole came in. */
   get oldestMs(): number | undefined {
     return this.#memtable.oldestMs
   }
@@ -187,10 +187,15 @@ export class Partition {
     this.flushWhenDue()
   }
 
-  /** Moves on over offsets that give no rows; they are committed with the reason. */
+  /**
+   * Moves on over offsets that give no rows; they are committed with the reason. They wait for that as
+   * long as rows would: a run of bad records, each flushed at once, would cut the rows between them into
+   * as many files.
+   */
   addHole(hole: CommitHole): void {
     this.#holes.push(hole)
-    if (BigInt(hole.end) > this.end) this.#memtable.skipTo(BigInt(hole.end))
+    const end = BigInt(hole.end)
+    if (end > this.end) this.#memtable.skipTo(end, this.#options.shared.clock.monotonicMs())
   }
 
   /**
@@ -201,15 +206,14 @@ export class Partition {
     return this.#flusher.quarantine(offset, bytes, reason)
   }
 
-  /** Begins a flush if rows are old or many enough, and one when they will be. */
+  /** Begins a flush if rows or holes are old or many enough, and one when they will be. */
   flushWhenDue(): void {
     if (this.#flushing !== undefined || this.#failure !== undefined) return
     if (this.#ending.signal.aborted) return
     const { clock, settings } = this.#options.shared
     const { oldestActiveMs, activeBytes } = this.#memtable
-    const dueMs = this.#holes.length > 0 ? 0 : oldestActiveMs
-    if (dueMs === undefined) return
-    const leftMs = dueMs + settings.flushIntervalMs - clock.monotonicMs()
+    if (oldestActiveMs === undefined) return
+    const leftMs = oldestActiveMs + settings.flushIntervalMs - clock.monotonicMs()
     if (leftMs <= 0 || activeBytes >= settings.flushBytes) this.flushSoon()
     else this.#ageTimer ??= clock.after(leftMs, () => this.#onAge())
   }

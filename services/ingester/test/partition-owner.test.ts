@@ -152,6 +152,46 @@ describe('PartitionOwner', () => {
     )
   })
 
+  it('commits a hole as old as rows would be, however long the process runs, and rows with it', async () => {
+    for (const ageMs of [0, 100_000]) {
+      const flushIntervalMs = 20_000
+      const world = new MemoryWorld({ seed: 10, settings: { flushIntervalMs } })
+      const process = await world.start('a')
+      const owner = await world.clock.run(process.own(0, 1))
+      await world.clock.advance(ageMs)
+      world.broker.append(0, [Buffer.from('no envelope at all')])
+      while (owner.end < 1n) await world.clock.advance(10)
+      const cameMs = world.clock.monotonicMs()
+      const rows = fill(world, 4)
+      await world.clock.advance(flushIntervalMs - 1000)
+      assert.equal(
+        owner.start,
+        0n,
+        `committed ${world.clock.monotonicMs() - cameMs} ms after it came`,
+      )
+      await world.clock.advance(2000)
+      const stored = await assertStoredOnce(world, rows)
+      assert.equal(stored.end, 5n)
+      assert.deepEqual(
+        stored.records.map(({ holes }) => holes.length),
+        [1],
+      )
+    }
+  })
+
+  it('commits a hole that nothing follows', async () => {
+    const world = new MemoryWorld({ seed: 11, settings: { flushIntervalMs: 20_000 } })
+    const process = await world.start('a')
+    const owner = await world.clock.run(process.own(0, 1))
+    world.broker.append(0, [Buffer.from('no envelope at all')])
+    while (owner.end < 1n) await world.clock.advance(10)
+    await world.clock.advance(19_000)
+    assert.equal(owner.start, 0n)
+    await world.clock.advance(2000)
+    assert.equal(owner.start, 1n)
+    assert.equal(owner.oldestMs, undefined)
+  })
+
   it('halts when too many records go to quarantine, and commits what lies before', async () => {
     const world = new MemoryWorld({ seed: 6 })
     const rows = fill(world, 3)

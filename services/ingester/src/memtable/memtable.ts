@@ -99,12 +99,12 @@ export class Memtable {
     return this.#rows + (this.#frozen?.rows ?? 0)
   }
 
-  /** Monotonic time at which the oldest active batch came in; undefined when there is none. */
+  /** Monotonic time at which the oldest active batch or hole came in; undefined when there is none. */
   get oldestActiveMs(): number | undefined {
     return this.#oldestMs
   }
 
-  /** The same for all batches. */
+  /** The same of all that is not committed. */
   get oldestMs(): number | undefined {
     return this.#frozen?.oldestMs ?? this.#oldestMs
   }
@@ -140,9 +140,10 @@ export class Memtable {
   }
 
   /** Moves the end past offsets that hold no rows (a hole), so that the chain covers them. */
-  skipTo(offset: bigint): void {
+  skipTo(offset: bigint, nowMs: number): void {
     assert(offset >= this.#end, 'a memtable only moves forward')
     this.#end = offset
+    this.#oldestMs ??= nowMs
   }
 
   /** Hands all active batches over to a flush; one at a time. */

@@ -169,7 +169,7 @@ void test('Flusher keeps a commit within its bound of files: fewer hours each, t
     }
   }
   const holes = [{ start: '20', end: '25', reason: 'wal_damaged' }]
-  memtable.skipTo(25n)
+  memtable.skipTo(25n, 0)
   const records = await (await flusher('a', 6)).flush(memtable.freeze(), holes)
   assert.ok(records.length > 1)
   assert.ok(records.every(({ files }) => files.length <= 6))
