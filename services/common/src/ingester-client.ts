@@ -70,9 +70,13 @@ export class IngesterClient {
     await this.#call('drain', timeoutMs, { holdSeconds })
   }
 
-  /** Ends a drain. @throws AppError not_ready, also where it stops */
-  async resume(timeoutMs: number): Promise<void> {
-    await this.#call('resume', timeoutMs)
+  /**
+   * Ends a drain.
+   * @param onlyHeld not one that was asked for without a hold: that is a person's
+   * @throws AppError not_ready, also where it stops
+   */
+  async resume(timeoutMs: number, onlyHeld = false): Promise<void> {
+    await this.#call('resume', timeoutMs, { onlyHeld })
   }
 
   /**

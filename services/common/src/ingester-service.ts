@@ -42,6 +42,10 @@ export interface DrainRequest {
   readonly holdSeconds: number
 }
 
+export interface ResumeRequest {
+  readonly onlyHeld: boolean
+}
+
 export interface ReadUnflushedRequest {
   readonly partition: number
   /** Empty: of all. */

@@ -163,7 +163,7 @@ export class SimulatedCluster {
       resume: (address) => {
         this.calls.push(`resume ${address}`)
         return Promise.resolve().then(() => {
-          of(address).ingester!.resume()
+          of(address).ingester!.resume(true)
         })
       },
       keepOnly: () => undefined,

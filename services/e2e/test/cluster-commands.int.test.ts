@@ -98,6 +98,22 @@ describe('tributary partitions and drain', () => {
     const report = await partitions()
     assert.deepEqual(ownersOf(report), { beta: PARTITIONS })
     assert.equal(report.members.find(({ name }) => name === 'alpha')?.isDraining, true)
+  })
+
+  it('takes a drained ingester back into service without a restart', async () => {
+    const resumed = await cluster.run('drain', 'alpha', '--resume', ...cluster.redisFlags)
+    assert.equal(resumed.status, 0, resumed.err)
+    assert.equal(resumed.out, 'resumed alpha: it takes its share again\n')
+    await untilSo(partitions, (report) => ownersOf(report)['alpha'] === PARTITIONS / 2)
+    const again = await cluster.run('drain', 'alpha', '--resume', ...cluster.redisFlags)
+    assert.deepEqual([again.status, again.out], [0, 'alpha was not drained\n'])
+    const both = await cluster.run('drain', 'alpha', '--resume', '--last', ...cluster.redisFlags)
+    assert.equal(both.status, 2)
+  })
+
+  it('gives all away again, and has nothing left to hand over when it stops', async () => {
+    const drained = await cluster.run('drain', 'alpha', ...cluster.redisFlags)
+    assert.equal(drained.status, 0, drained.err)
     // stopping it finds nothing to hand over
     assert.equal(await cluster.processes.get('alpha')!.stop(), 0)
     assert.deepEqual(ownersOf(await partitions()), { beta: PARTITIONS })

@@ -233,9 +233,13 @@ export class Ingester {
     return this.#ownership.drain(holdMs)
   }
 
-  /** Ends a drain. @throws AppError draining while it stops */
-  resume(): void {
-    this.#ownership.resume()
+  /**
+   * Ends a drain.
+   * @param onlyHeld not one without a hold
+   * @throws AppError draining while it stops
+   */
+  resume(onlyHeld = false): void {
+    this.#ownership.resume(onlyHeld)
   }
 
   /**

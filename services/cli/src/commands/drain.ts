@@ -4,6 +4,7 @@ import { processEnvironment } from '@tributary/common/config/config'
 import { REDIS_RELATIONS, redisSettings } from '@tributary/common/config/redis-settings'
 import { boolean, duration } from '@tributary/common/config/setting'
 import { parseSettings } from '@tributary/common/config/setting-table'
+import type { Relation } from '@tributary/common/config/setting-table'
 import { AppError } from '@tributary/common/errors'
 import type { ClusterView, Member } from '@tributary/common/metadata/cluster-metadata'
 
@@ -25,18 +26,29 @@ const drainSettings = {
     sentence:
       'Also where no other ingester is there to take the partitions: they wait in Kafka then.',
   }),
+  resume: boolean({
+    default: false,
+    sentence: 'Ends a drain instead: the ingester takes its share of partitions again.',
+  }),
   ...adminAccessSettings,
 }
 const settings = { ...drainSettings, ...redisSettings }
 
 const POLL_MS = 250
 
+const RELATIONS: readonly Relation<typeof settings>[] = [
+  ...REDIS_RELATIONS,
+  (config) =>
+    config.resume && config.last ? '--last is for a drain, --resume ends one' : undefined,
+]
+
 export const drainCommand: Command = {
   synopsis: '[flags] INGESTER',
   description:
     'Makes an ingester give all of its partitions away: it stops fetching, flushes, commits and releases\n' +
     'them, and takes none from then on. Waits until others own them. The process goes on, idle, until\n' +
-    'it is stopped; a restart makes it take part again. INGESTER is its name, its id or its address.',
+    'it is stopped; a restart or --resume makes it take part again (one that the controller drains is\n' +
+    'drained again while that wants it). INGESTER is its name, its id or its address.',
   sections: [
     { title: 'Drain', table: drainSettings },
     { title: 'Redis', table: redisSettings },
@@ -48,13 +60,17 @@ async function runDrain(args: readonly string[], terminal: Terminal): Promise<nu
   const { config, positionals } = parseSettings(settings, {
     args,
     environment: processEnvironment(),
-    relations: REDIS_RELATIONS,
+    relations: RELATIONS,
     positionals: ['INGESTER'],
   })
   const access = await ClusterAccess.open(config, config.adminTls)
   try {
     const view = await access.view()
     const member = findIngester(view, positionals[0]!)
+    if (config.resume) {
+      terminal.out.write(`${await resume(access, member, config.timeoutMs)}\n`)
+      return ExitStatus.ok
+    }
     const others = view.members.filter(
       ({ id, role, isDraining }) => role === 'ingester' && id !== member.id && !isDraining,
     )
@@ -75,6 +91,30 @@ async function runDrain(args: readonly string[], terminal: Terminal): Promise<nu
     return ExitStatus.ok
   } finally {
     access.close()
+  }
+}
+
+/**
+ * Ends a drain and waits until others see it: partitions come to it from then on.
+ * @returns what became of it, for people @throws AppError not_ready
+ */
+async function resume(access: ClusterAccess, member: Member, timeoutMs: number): Promise<string> {
+  const deadlineMs = performance.now() + timeoutMs
+  const client = access.clientOf(member.address)
+  // a beat may be older than its drain
+  const { isDraining } = await client.listPartitions(timeoutMs)
+  await client.resume(timeoutMs)
+  if (!isDraining) return `${member.name} was not drained`
+  for (;;) {
+    const { members } = await access.view()
+    const seen = members.find(({ id }) => id === member.id)
+    if (seen?.isDraining === false) return `resumed ${member.name}: it takes its share again`
+    if (performance.now() > deadlineMs) {
+      throw new AppError('not_ready', 'the ingester does not take part yet', {
+        details: { ingester: member.name, state: seen === undefined ? 'gone' : 'draining' },
+      })
+    }
+    await sleep(POLL_MS)
   }
 }
 

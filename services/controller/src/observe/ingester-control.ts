@@ -10,6 +10,7 @@ export interface IngesterControl {
   list(address: string): Promise<PartitionList>
   /** Resolves when it owns nothing, or throws: the drain goes on for `holdSeconds` all the same. */
   drain(address: string, holdSeconds: number): Promise<void>
+  /** Ends a drain of ours; one that a person asked for goes on. */
   resume(address: string): Promise<void>
   /** Closes connections to all others. */
   keepOnly(addresses: ReadonlySet<string>): void
@@ -31,7 +32,7 @@ export class GrpcIngesterControl implements IngesterControl {
   }
 
   resume(address: string): Promise<void> {
-    return this.#client(address).resume(CALL_TIMEOUT_MS)
+    return this.#client(address).resume(CALL_TIMEOUT_MS, true)
   }
 
   keepOnly(addresses: ReadonlySet<string>): void {

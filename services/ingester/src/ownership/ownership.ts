@@ -115,9 +115,14 @@ export class Ownership {
     throw new AppError('cancelled', 'the drain was ended before everything was given away')
   }
 
-  /** Ends a drain: the share of partitions is taken again. @throws AppError draining while it stops */
-  resume(): void {
+  /**
+   * Ends a drain: the share of partitions is taken again.
+   * @param onlyHeld not one without a hold: whoever holds a drain ends his own, not that of a person
+   * @throws AppError draining while it stops
+   */
+  resume(onlyHeld: boolean): void {
     if (this.#isStopping) throw new AppError('draining', 'the process is stopping')
+    if (onlyHeld && this.#drainUntilMs === Infinity) return
     if (this.isDraining) this.#options.logger.info('the drain was ended')
     this.#drainUntilMs = undefined
     this.#wake.resolve()

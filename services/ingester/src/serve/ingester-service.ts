@@ -11,6 +11,7 @@ import {
   type PartitionList,
   type ReadUnflushedRequest,
   type ReadUnflushedResponse,
+  type ResumeRequest,
   type UnflushedFile,
 } from '@tributary/common/ingester-service'
 import type { Logger } from '@tributary/common/logger'
@@ -69,9 +70,9 @@ export function ingesterService(options: IngesterServiceOptions): GrpcService {
           return {}
         })
       },
-      resume: (_call: unknown, done: sendUnaryData<object>) => {
+      resume: (call: { request: ResumeRequest }, done: sendUnaryData<object>) => {
         answer(done, logger(), () => {
-          current().resume()
+          current().resume(call.request.onlyHeld)
           return Promise.resolve({})
         })
       },

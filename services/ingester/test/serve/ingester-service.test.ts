@@ -223,6 +223,20 @@ describe('IngesterService', () => {
     assert.equal(list.isDraining, false)
   })
 
+  it('goes on with the drain of a person where one that was held beside it ends', async () => {
+    await meanwhile(client.drain(10_000))
+    await meanwhile(client.drain(10_000, 20))
+    await meanwhile(client.resume(10_000, true))
+    await world.clock.advance(60_000)
+    assert.deepEqual([one.owned, one.ingester?.isDraining], [[], true])
+    await meanwhile(client.resume(10_000))
+    await world.clock.advance(5000)
+    assert.deepEqual(one.owned, [0, 1])
+    await meanwhile(client.drain(10_000, 20))
+    await meanwhile(client.resume(10_000, true))
+    assert.equal(one.ingester?.isDraining, false)
+  })
+
   it('tells the one who drains that somebody ended it', async () => {
     fill(10)
     await world.clock.advance(500)
