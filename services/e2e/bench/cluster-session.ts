@@ -1,7 +1,8 @@
 /**
  * A cluster under load, all of it on this machine: one broker, a Redis, an S3 server, a router and
- * ingesters, and the client. Settings are the defaults. "Settled": the chains have reached the log's
- * end before CPU is read, of router and ingesters apart. At the end DuckDB counts the rows.
+ * ingesters, and the client. Settings are the defaults, but for the flags of the shape. "Settled": the
+ * chains have reached the log's end before CPU is read, of router and ingesters apart. At the end
+ * DuckDB counts the rows.
  */
 import { DuckDBInstance } from '@duckdb/node-api'
 import assert from 'node:assert/strict'
@@ -29,6 +30,8 @@ import { childrenOf, resetPeakRss, usageOf } from './process-usage.ts'
 export interface ClusterShape {
   readonly partitions: number
   readonly ingesters: number
+  /** Beside those that every process of the role has. */
+  readonly flags?: Readonly<Partial<Record<'router' | 'ingester', readonly string[]>>>
 }
 
 export interface ClusterLoad {
@@ -49,14 +52,26 @@ export interface ClusterPhase {
   readonly counts: Readonly<Record<keyof typeof COUNTERS, number>>
 }
 
+type UsedCpu = Readonly<Record<'router' | 'ingester' | 'broker' | 'store', number>>
+
+interface Used extends Pick<ClusterPhase, 'counts' | 'peakRssBytes'> {
+  readonly cpuUs: UsedCpu
+}
+
+/** How lines of `/metrics` begin. */
 const COUNTERS = {
-  producedBytes: 'tributary_router_produced_bytes_total',
-  produces: 'tributary_router_produces_total',
-  batches: 'tributary_router_produced_records_total',
-  fileBytes: 'tributary_ingester_file_bytes_total',
-  files: 'tributary_ingester_files_total',
-  commits: 'tributary_ingester_commits_total',
-  suppressed: 'tributary_ingester_suppressed_rows_total',
+  producedBytes: 'tributary_router_produced_bytes_total ',
+  produces: 'tributary_router_produces_total ',
+  batches: 'tributary_router_produced_records_total ',
+  fileBytes: 'tributary_ingester_file_bytes_total ',
+  files: 'tributary_ingester_files_total ',
+  commits: 'tributary_ingester_commits_total ',
+  suppressed: 'tributary_ingester_suppressed_rows_total ',
+  puts: 'tributary_store_requests_total{operation="put",',
+  filePuts: 'tributary_store_requests_total{operation="put_file",',
+  gets: 'tributary_store_requests_total{operation="get",',
+  heads: 'tributary_store_requests_total{operation="head",',
+  lists: 'tributary_store_requests_total{operation="list",',
 } as const
 
 const TOPIC = 'bench'
@@ -126,6 +141,7 @@ export class ClusterSession {
         `--data-dir=${join(this.#folder, name)}`,
         `--object-store=${storeUrl(this.#s3)}`,
         `--object-store-endpoint=${this.#s3.endpoint}`,
+        ...(this.#shape.flags?.ingester ?? []),
       ],
     })
     this.ingesters.push(ingester)
@@ -171,21 +187,17 @@ export class ClusterSession {
     const { user, system } = process.cpuUsage(client)
     await this.settle()
     const settledSeconds = (performance.now() - startMs) / 1000
-    const after = await this.#used()
-    const cpuUs = (who: keyof typeof after.cpuUs): number => after.cpuUs[who] - before.cpuUs[who]
-    const counts = Object.fromEntries(
-      Object.entries(after.counts).map(([name, count]) => [
-        name,
-        count - before.counts[name as keyof typeof COUNTERS],
-      ]),
-    ) as ClusterPhase['counts']
-    return {
-      ...{ load, settledSeconds, counts, peakRssBytes: after.peakRssBytes },
-      cpuUs: {
-        ...{ router: cpuUs('router'), ingester: cpuUs('ingester') },
-        ...{ broker: cpuUs('broker'), store: cpuUs('store'), client: user + system },
-      },
-    }
+    const { counts, cpuUs, peakRssBytes } = await this.#usedSince(before)
+    const phase = { load, settledSeconds, counts, peakRssBytes }
+    return { ...phase, cpuUs: { ...cpuUs, client: user + system } }
+  }
+
+  /** What a cluster without load uses meanwhile. */
+  async idle(seconds: number): Promise<Pick<ClusterPhase, 'counts'> & { cpuUs: UsedCpu }> {
+    await this.settle()
+    const before = await this.#used()
+    await sleep(seconds * 1000)
+    return this.#usedSince(before)
   }
 
   /** Flushes until the chains have reached the log's end. */
@@ -233,7 +245,10 @@ export class ClusterSession {
   async #startRouter(): Promise<void> {
     const router = TributaryProcess.spawn({
       role: 'router',
-      flags: [...this.#flags('router-1'), '--otlp-grpc-port=0', '--otlp-http-port=0'],
+      flags: [
+        ...[...this.#flags('router-1'), '--otlp-grpc-port=0', '--otlp-http-port=0'],
+        ...(this.#shape.flags?.router ?? []),
+      ],
     })
     this.#routers.push(router)
     await router.untilReady()
@@ -249,7 +264,7 @@ export class ClusterSession {
     ]
   }
 
-  async #used() {
+  async #used(): Promise<Used> {
     const sum = (pids: readonly number[], pick: (pid: number) => number): number =>
       pids.reduce((total, pid) => total + pick(pid), 0)
     const cpu = (pids: readonly number[]): number => sum(pids, (pid) => usageOf(pid).cpuUs)
@@ -268,6 +283,15 @@ export class ClusterSession {
     }
   }
 
+  async #usedSince(before: Used): Promise<Used> {
+    const { counts, cpuUs, peakRssBytes } = await this.#used()
+    return {
+      counts: differenceOf(counts, before.counts),
+      cpuUs: differenceOf(cpuUs, before.cpuUs),
+      peakRssBytes,
+    }
+  }
+
   async #counts(ingesters: readonly TributaryProcess[]): Promise<ClusterPhase['counts']> {
     const texts = await Promise.all(
       [...this.#routers, ...ingesters].map(async ({ adminUrl }) =>
@@ -279,7 +303,7 @@ export class ClusterSession {
       Object.entries(COUNTERS).map(([name, metric]) => [
         name,
         lines
-          .filter((line) => line.startsWith(`${metric} `))
+          .filter((line) => line.startsWith(metric))
           .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0),
       ]),
     ) as ClusterPhase['counts']
@@ -288,6 +312,17 @@ export class ClusterSession {
 
 function storeUrl({ bucket }: S3Server): string {
   return `s3://${bucket}/bench`
+}
+
+function differenceOf<Name extends string>(
+  after: Readonly<Record<Name, number>>,
+  before: Readonly<Record<Name, number>>,
+): Record<Name, number> {
+  const names = Object.keys(after) as Name[]
+  return Object.fromEntries(names.map((name) => [name, after[name] - before[name]])) as Record<
+    Name,
+    number
+  >
 }
 
 /** Processes that this one has started, by the beginning of their names. */

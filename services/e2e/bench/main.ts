@@ -68,6 +68,16 @@ const BENCHES: Readonly<Record<string, Bench>> = {
       'ten times and twice what a router can take: answers, latency of an OK, memory, catching up',
     isLong: true,
   },
+  sizing: {
+    path: 'services/e2e/bench/sizing.bench.ts',
+    about: 'what a cluster needs by record, commit and partition: docs/sizing.md',
+    isLong: true,
+  },
+  tuning: {
+    path: 'services/e2e/bench/tuning.bench.ts',
+    about: 'the main settings at several values: docs/tuning.md',
+    isLong: true,
+  },
   process: {
     path: 'services/e2e/bench/process.bench.ts',
     about: 'memory per unflushed record, restart with a full log, idle cost',

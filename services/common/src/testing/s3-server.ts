@@ -78,7 +78,9 @@ class Versitygw implements S3Server {
     const child = spawn(this.#program, args, { stdio: 'ignore' })
     this.#process = child
     // a test that fails must not leave its server behind
-    process.once('exit', () => child.kill('SIGKILL'))
+    const killWithUs = (): boolean => child.kill('SIGKILL')
+    process.once('exit', killWithUs)
+    child.once('exit', () => process.off('exit', killWithUs))
     await untilReady(this.endpoint, child)
   }
 
