@@ -50,7 +50,10 @@ export function grpcTransport(
         let status: string | undefined
         const take = (headers: Record<string, unknown>): void => {
           const value = headers['grpc-status']
-          if (typeof value === 'string') status = value
+          if (typeof value !== 'string') return
+          status = value
+          // refused before all of it was sent: Node would wait for the rest to be written, for ever
+          if (!stream.writableFinished) stream.destroy()
         }
         stream.on('response', take)
         stream.on('trailers', take)
