@@ -367,7 +367,10 @@ export class PartitionOwner implements FeedTarget, GatedOwner {
     try {
       const { signal } = this.#ending
       const record = await checkRecord({ log, clock, logger, signal }, id.partition, offset)
-      if (record.header === undefined) {
+      if (record.isNewer) {
+        // nothing is wrong with it: an ingester of its version stores it
+        if (!this.#ending.signal.aborted) this.#halt(`${record.reason}: upgrade the ingester`)
+      } else if (record.header === undefined) {
         const hole = await this.#partition.keepAside(offset, record.value, record.reason)
         if (this.#ending.signal.aborted) return
         this.#intake.add(hole)

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 
+import { ENVELOPE_VERSION } from '@tributary/common/columnar/envelope'
 import { toAppError } from '@tributary/common/errors'
 import { TROUBLED_LOG } from '@tributary/common/testing/memory-log-faults'
 import { TROUBLED_STORE } from '@tributary/common/testing/memory-object-store'
@@ -208,6 +209,27 @@ describe('PartitionOwner', () => {
     const stored = await assertStoredOnce(world, rows)
     assert.equal(stored.end, 7n)
     assert.equal(owner.next, 7n)
+  })
+
+  it('halts at a record of a newer version, with all before it committed and nothing put aside', async () => {
+    const world = new MemoryWorld({ seed: 6 })
+    const rows = fill(world, 3)
+    const { bytes } = testBatch(world.random, [testChunk(world.random)])
+    const newer = Buffer.from(bytes)
+    newer.writeUInt16LE(ENVELOPE_VERSION + 1, 4)
+    world.broker.append(0, [newer])
+    fill(world, 3)
+    const process = await world.start('a')
+    const owner = await world.clock.run(process.own(0, 1))
+    await world.clock.advance(60_000)
+    assert.match(owner.haltReason ?? '', /of version 3; this build reads version 2: upgrade/)
+    await world.clock.run(owner.flush())
+    const stored = await assertStoredOnce(world, rows)
+    assert.equal(stored.end, 3n)
+    assert.deepEqual(
+      [...world.bucket.objects.keys()].filter((key) => key.startsWith('quarantine/')),
+      [],
+    )
   })
 
   it('halts where the log has deleted what was not fetched, or skips it as a hole with a reason', async () => {

@@ -28,6 +28,7 @@
 import assert from 'node:assert/strict'
 import { crc32 } from 'node:zlib'
 
+import { toAppError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import { signalName, type Signal } from '../signal.ts'
 import { ALIGNMENT_BYTES, padded } from './arrow-format.ts'
@@ -153,6 +154,12 @@ export function decodeEnvelope(bytes: Uint8Array): { header: EnvelopeHeader; arr
   const headerBytes = checkFrame(view, bytes)
   const header = readHeader(view, bytes, headerBytes)
   return { header, arrow: viewOf(bytes, headerBytes, bytes.byteLength - headerBytes) }
+}
+
+/** Whether this is the refusal of an envelope that a newer build wrote. */
+export function isNewerEnvelope(error: unknown): boolean {
+  const { code, details } = toAppError(error)
+  return code === 'envelope_damaged' && Number(details['found']) > Number(details['known'])
 }
 
 /** Checks magic, version, CRC and lengths; gives the header's length. */

@@ -4,7 +4,11 @@
  * It is fetched again, each time over a connection of its own.
  */
 import type { Clock } from '@tributary/common/clock'
-import { decodeEnvelope, type EnvelopeHeader } from '@tributary/common/columnar/envelope'
+import {
+  decodeEnvelope,
+  isNewerEnvelope,
+  type EnvelopeHeader,
+} from '@tributary/common/columnar/envelope'
 import { AppError, toAppError } from '@tributary/common/errors'
 import type { LogReader, LogRecord, PartitionLog } from '@tributary/common/log/partition-log'
 import type { Logger } from '@tributary/common/logger'
@@ -27,6 +31,8 @@ export interface RecordCheckOptions {
 export type CheckedRecord = LogRecord & { readonly header: EnvelopeHeader | undefined } & {
   /** Why it can't be read, where it can't. */
   readonly reason: string
+  /** It says that a newer build wrote it. */
+  readonly isNewer: boolean
 }
 
 /**
@@ -54,10 +60,12 @@ export async function checkRecord(
     }
     fetched++
     try {
-      return { ...record, header: decodeEnvelope(record.value).header, reason: '' }
+      const { header } = decodeEnvelope(record.value)
+      return { ...record, header, reason: '', isNewer: false }
     } catch (error) {
       const reason = toAppError(error).message
-      if (fetched >= REFETCHES_MAX) return { ...record, header: undefined, reason }
+      if (fetched < REFETCHES_MAX) continue
+      return { ...record, header: undefined, reason, isNewer: isNewerEnvelope(error) }
     }
   }
 }
