@@ -86,7 +86,7 @@ void it('an ingester told to stop ends with 0 in time, whatever does not answer,
     }
     await load.drain(DRAIN_MS)
     await cluster.drain(store, DRAIN_MS)
-    const { judgement, problems } = await prove(store, copy, ledger, SEED, undefined)
+    const { judgement, problems } = await prove({ store, copy, ledger, seed: SEED })
     assert.deepEqual(problems, [])
     assert.deepEqual(judgement.violations, [])
     assert.ok(judgement.rows > 0)

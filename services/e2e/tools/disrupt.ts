@@ -114,7 +114,7 @@ async function proved(
       if (stored.reduce((sum, { items }) => sum + items, 0) >= acknowledged) break
       await sleep(POLL_MS)
     }
-    return await prove(store, copy, load.ledger, seed, undefined)
+    return await prove({ store, copy, ledger: load.ledger, seed })
   } finally {
     await copy.remove()
     await store.close()

@@ -67,6 +67,12 @@ export interface S3Rule {
   readonly share?: number
 }
 
+/** Hears the body of each put under a key, also of those that are refused. */
+export interface PutWatch {
+  readonly key: RegExp
+  readonly tell: (body: Buffer) => void
+}
+
 interface ActiveRule extends S3Rule {
   left: number
   /** Keys written since. */
@@ -89,6 +95,7 @@ export class S3FaultProxy {
   readonly #hung = new Set<ServerResponse>()
   readonly #late = new Set<Promise<void>>()
   #rules: ActiveRule[] = []
+  #watch: PutWatch | undefined
 
   private constructor(server: S3Server, port: number, seed: number) {
     this.port = port
@@ -117,6 +124,10 @@ export class S3FaultProxy {
   /** The first rule with tries left that matches a request acts on it. */
   inject(rule: S3Rule): void {
     this.#rules.push({ ...rule, left: rule.times ?? 1, written: new Set() })
+  }
+
+  watch(watch: PutWatch): void {
+    this.#watch = watch
   }
 
   /** Whether every rule has acted as often as it should. */
@@ -183,7 +194,7 @@ export class S3FaultProxy {
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
-    const body = await whole(request)
+    const body = await this.#bodyOf(request, asked)
     const forward = (): Promise<Answer> => this.#forward(request, body, asked)
     switch (fault.kind) {
       case 'status':
@@ -255,7 +266,10 @@ export class S3FaultProxy {
     response.on('close', () => forwarded.destroy())
     const answered = once(forwarded, 'response') as Promise<[IncomingMessage]>
     answered.catch(() => undefined)
-    await pipeline(throttled(request, bytesPerSecond), forwarded)
+    const source = this.#isWatched(asked)
+      ? Readable.from([await this.#bodyOf(request, asked)])
+      : request
+    await pipeline(throttled(source, bytesPerSecond), forwarded)
     const [answer] = await answered
     this.#noteWrite(asked, answer.statusCode ?? 500)
     response.writeHead(answer.statusCode ?? 500, answer.headers)
@@ -314,6 +328,17 @@ export class S3FaultProxy {
       )
       .finally(() => this.#late.delete(done))
     this.#late.add(done)
+  }
+
+  #isWatched({ operation, key }: S3Request): boolean {
+    return operation === 'put' && this.#watch?.key.test(key) === true
+  }
+
+  async #bodyOf(request: IncomingMessage, asked: S3Request): Promise<Buffer> {
+    const body = await whole(request)
+    // a copy: faults bend what they pass on
+    if (this.#isWatched(asked)) this.#watch?.tell(Buffer.from(body))
+    return body
   }
 
   #noteWrite({ operation, key }: S3Request, status: number): void {

@@ -1,10 +1,12 @@
 /** What a chaos run did and found: collected while it runs, as JSON and as a table for people. */
+import type { ProcessRole } from '../cluster/cluster-process.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { Ledger, LedgerTotals } from '../ledger/ledger.ts'
 import type { ChaosLoad } from './chaos-load.ts'
 import type { ChaosOptions } from './chaos-run.ts'
 import type { Fault } from './fault.ts'
 import type { Obstacle } from './fault-deck.ts'
+import { RESIDENT_MIB_MAX } from './memory-bounds.ts'
 import type { ProofFindings } from './proof.ts'
 
 export interface FaultCount {
@@ -51,7 +53,7 @@ export class ChaosReport {
   readonly #startMs = performance.now()
   readonly #faults = new Map<string, FaultCount>()
   readonly #recoveries: number[] = []
-  readonly #resident = new Map<string, number>()
+  readonly #resident = new Map<ProcessRole, number>()
   readonly #openFiles = new Map<string, number>()
   readonly #problems: string[] = []
   #proofs = 0
@@ -105,6 +107,12 @@ export class ChaosReport {
     const ends = cluster.processes.flatMap((each) => each.ends)
     for (const { name, status, log } of ends.filter(({ isExpected }) => !isExpected)) {
       this.problem(`L2 ${name} ended with ${String(status)} by itself: ${log.slice(-1500)}`)
+    }
+    for (const [role, mib] of this.#resident) {
+      const mibMax = RESIDENT_MIB_MAX[role]
+      if (mib > mibMax) {
+        this.problem(`A3 ${role}: ${String(mib)} MiB, its bounds add up to ${String(mibMax)}`)
+      }
     }
     const faults = [...this.#faults.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
     return {

@@ -3,14 +3,17 @@
  * that what was acknowledged is stored once. A round is one to three faults at the same time; after it
  * everything is healed and must serve again without help.
  */
+import type { ObjectStore } from '@tributary/common/object-store/object-store'
 import { SeededRandom } from '@tributary/common/testing/seeded-random'
 
 import type { ProcessEnd } from '../cluster/cluster-process.ts'
 import { Cluster } from '../cluster/cluster.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { StoreCopy } from '../oracle/store-copy.ts'
+import { walsBehindChains } from './wal-begins.ts'
 import { ChaosLoad } from './chaos-load.ts'
 import { ChaosReport, type ChaosResult } from './chaos-report.ts'
+import { CommitAttempts } from './commit-attempts.ts'
 import type { Fault, Scene } from './fault.ts'
 import { FaultDeck } from './fault-deck.ts'
 import { prove } from './proof.ts'
@@ -70,12 +73,15 @@ class ChaosRun {
   readonly #ledger = new Ledger()
   readonly #load: ChaosLoad
   readonly #report: ChaosReport
+  readonly #attempts = new CommitAttempts()
 
   constructor(cluster: Cluster, options: ChaosOptions) {
     this.#cluster = cluster
     this.#options = options
     this.#load = new ChaosLoad(cluster, this.#ledger, options)
     this.#report = new ChaosReport(options)
+    const tell = (body: Buffer): void => this.#attempts.note(body)
+    cluster.parts.storeFaults.watch({ key: /\/commits\//, tell })
   }
 
   async run(): Promise<ChaosResult> {
@@ -91,6 +97,7 @@ class ChaosRun {
       this.#load.start()
       for (let round = 1; performance.now() < endMs && round <= roundsMax; round++) {
         await this.#round(scene, deck, round)
+        await this.#checkWals(store)
         if (this.#report.isBroken) break
         if (round % proofEvery === 0) await this.#prove(store, copy)
         if (this.#report.isBroken) break
@@ -146,7 +153,15 @@ class ChaosRun {
     }
   }
 
-  async #prove(store: Parameters<typeof prove>[0], copy: StoreCopy): Promise<void> {
+  /** While all of them work. */
+  async #checkWals(store: ObjectStore): Promise<void> {
+    const disks = this.#cluster.processes.flatMap(({ name, disk }) =>
+      disk === undefined ? [] : [{ name, path: disk.path }],
+    )
+    for (const problem of await walsBehindChains(disks, store)) this.#report.problem(problem)
+  }
+
+  async #prove(store: ObjectStore, copy: StoreCopy): Promise<void> {
     const { seed, report } = this.#options
     await this.#load.stop()
     try {
@@ -159,7 +174,11 @@ class ChaosRun {
     }
     const redisUrl = this.#cluster.parts.redis?.master.url
     const logs = this.#cluster.logsOf('ingester')
-    const findings = await prove(store, copy, this.#ledger, seed, redisUrl, logs)
+    const findings = await prove({
+      ...{ store, copy, seed, redisUrl, logs },
+      ledger: this.#ledger,
+      attempts: this.#attempts,
+    })
     this.#report.noteProof(findings)
     const { rows, violationCount } = findings.judgement
     report(

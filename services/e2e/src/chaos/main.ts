@@ -5,6 +5,8 @@
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 
+import { findPython } from '@tributary/common/testing/python'
+
 import { chaosTable } from './chaos-report.ts'
 import { runChaos } from './chaos-run.ts'
 
@@ -28,6 +30,8 @@ const { values } = parseArgs({
     json: { type: 'string' },
   },
 })
+// fails now and not at the first proof, minutes later
+findPython()
 const result = await runChaos({
   seed: Number(values.seed),
   minutes: Number(values.minutes),
