@@ -37,6 +37,7 @@ interface ReadyLine {
 }
 
 export class TributaryProcess {
+  readonly role: string
   readonly #child: ChildProcess
   readonly #exit: Promise<number>
   readonly #log: string[] = []
@@ -45,6 +46,7 @@ export class TributaryProcess {
 
   protected constructor(options: ProcessOptions) {
     const { role, flags = [], nodeOptions = [], wrapper = [], failpoints } = options
+    this.role = role
     const [program, ...words] = [...wrapper, process.execPath, ...nodeOptions, COMMAND, role]
     this.#child = spawn(program, [...words, ...flags], {
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -52,6 +52,11 @@ const FORMS: readonly LongForm[] = [
     variables: { IDLE_CONNECTIONS: '10000' },
     command: [...TEST, 'services/router/test/receive/attacks.test.ts'],
   },
+  {
+    name: 'wiped-index',
+    variables: {},
+    command: ['npm', 'run', '--silent', 'wiped-index'],
+  },
   { name: 'spark', variables: {}, command: ['npm', 'run', '--silent', 'test:spark'] },
 ]
 

@@ -26,12 +26,20 @@ export interface CommandOutcome {
   readonly err: string
 }
 
+/** Of a cluster before this one; whoever started it stops it. */
+export interface KeptParts {
+  /** With its topic. */
+  readonly kafka?: KafkaServer
+  readonly s3?: S3Server
+}
+
 interface SmallClusterParts {
   readonly folder: string
   readonly kafka: KafkaServer
   readonly redis: RedisServer
   readonly s3: S3Server
   readonly store: ObjectStore
+  readonly kept: KeptParts
 }
 
 export class SmallCluster {
@@ -41,8 +49,10 @@ export class SmallCluster {
   readonly s3: S3Server
   readonly store: ObjectStore
   readonly processes = new Map<string, TributaryProcess>()
+  readonly #kept: KeptParts
 
-  private constructor({ folder, kafka, redis, s3, store }: SmallClusterParts) {
+  private constructor({ folder, kafka, redis, s3, store, kept }: SmallClusterParts) {
+    this.#kept = kept
     this.folder = folder
     this.kafka = kafka
     this.redis = redis
@@ -50,21 +60,21 @@ export class SmallCluster {
     this.store = store
   }
 
-  static async start(partitions: number): Promise<SmallCluster> {
+  static async start(partitions: number, kept: KeptParts = {}): Promise<SmallCluster> {
     const folder = await mkdtemp(join(tmpdir(), 'tributary-small-'))
     const [kafka, redis, s3] = await Promise.all([
-      startKafka({ isOwn: true }),
+      kept.kafka ?? startKafka({ isOwn: true }),
       RedisServer.start(),
-      startS3Server(),
+      kept.s3 ?? startS3Server(),
     ])
     const config = { 'message.timestamp.type': 'LogAppendTime' }
-    await kafka.createTopic(TOPIC, { partitions, config })
+    if (kept.kafka === undefined) await kafka.createTopic(TOPIC, { partitions, config })
     const { credentials } = s3
     // commands find them where everybody's do
     process.env['AWS_ACCESS_KEY_ID'] = credentials.accessKeyId
     process.env['AWS_SECRET_ACCESS_KEY'] = credentials.secretAccessKey
     const store = await openPrefix(s3, 'small')
-    return new SmallCluster({ folder, kafka, redis, s3, store })
+    return new SmallCluster({ folder, kafka, redis, s3, store, kept })
   }
 
   /** Another store of the bucket. */
@@ -157,10 +167,18 @@ export class SmallCluster {
     if (!answer.ok) throw new Error(`not taken: ${String(answer.status)} ${text}`)
   }
 
-  async stop(): Promise<void> {
+  /** kill -9 of all processes at once. */
+  async kill(): Promise<void> {
     await Promise.all([...this.processes.values()].map((each) => each.kill()))
+  }
+
+  async stop(): Promise<void> {
+    const { kafka, s3 } = this.#kept
+    await this.kill()
     await this.store.close()
-    await Promise.all([this.s3.stop(), this.redis.stop(), this.kafka.stop()])
+    await this.redis.stop()
+    if (s3 === undefined) await this.s3.stop()
+    if (kafka === undefined) await this.kafka.stop()
     await rm(this.folder, { recursive: true, force: true })
   }
 }
