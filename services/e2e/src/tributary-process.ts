@@ -18,6 +18,8 @@ export interface ProcessOptions {
   readonly nodeOptions?: readonly string[]
   /** Words before Node: a tool that limits or changes what the process sees. */
   readonly wrapper?: readonly string[]
+  /** Main file of the command of another build; default that of this checkout. */
+  readonly command?: string
   /** Every line of the log is appended. */
   readonly logFile?: string
 }
@@ -46,8 +48,9 @@ export class TributaryProcess {
 
   protected constructor(options: ProcessOptions) {
     const { role, flags = [], nodeOptions = [], wrapper = [], failpoints } = options
+    const command = options.command ?? COMMAND
     this.role = role
-    const [program, ...words] = [...wrapper, process.execPath, ...nodeOptions, COMMAND, role]
+    const [program, ...words] = [...wrapper, process.execPath, ...nodeOptions, command, role]
     this.#child = spawn(program, [...words, ...flags], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {

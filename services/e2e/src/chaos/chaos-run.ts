@@ -26,6 +26,8 @@ export interface ChaosOptions {
   readonly routers: number
   readonly ingesters: number
   readonly partitions: number
+  /** Checkout of an older build: half of the processes run from it, and change builds now and then. */
+  readonly olderBuild?: string
   /** At most so many rounds. */
   readonly roundsMax?: number
   /** Rounds between two proofs. */

@@ -1,8 +1,10 @@
 /**
  * `npm run chaos -- --seed 1 --minutes 10`: faults under load against a real cluster on this machine.
- * `--standalone` takes one process on an S3 server instead; `--only "redis,kill -9"` only some faults.
+ * `--standalone` takes one process on an S3 server instead; `--only "redis,kill -9"` only some faults;
+ * `--older-build DIR`, an earlier checkout with modules of its own, runs half of the processes from there.
  */
 import { writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 
 import { findPython } from '@tributary/common/testing/python'
@@ -27,6 +29,7 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '10' },
     rate: { type: 'string', default: '6' },
     items: { type: 'string', default: '60' },
+    'older-build': { type: 'string' },
     json: { type: 'string' },
   },
 })
@@ -46,6 +49,7 @@ const result = await runChaos({
   clients: Number(values.clients),
   ratePerSecond: Number(values.rate),
   itemsMax: Number(values.items),
+  ...(values['older-build'] === undefined ? {} : { olderBuild: resolve(values['older-build']) }),
   ...(values.rounds === undefined ? {} : { roundsMax: Number(values.rounds) }),
   ...(values.only === undefined ? {} : { only: values.only.split(',') }),
   report: (line) => process.stdout.write(`${line}\n`),

@@ -32,6 +32,7 @@ export function processFaults(): Fault[] {
     freeze(role, 'P1', 8000),
     freeze(role, 'M2', 2000),
     restartCleanly(role),
+    changeBuild(role),
   ])
 }
 
@@ -163,6 +164,27 @@ function restartCleanly(role: ProcessRole): Fault {
         throw new Error(`${victim.name} ended with ${String(status)} on SIGTERM`)
       }
       return victim.name
+    },
+  }
+}
+
+/** One after the other, as an upgrade does it and a rollback takes it back. */
+function changeBuild(role: ProcessRole): Fault {
+  return {
+    id: 'P4',
+    name: `build: ${role} goes on as the other one`,
+    group: `process ${role}`,
+    obstacle: ({ cluster }) => {
+      const isMixed = cluster.ofRole(role).some(({ hasOlderBuild }) => hasOlderBuild)
+      return isMixed ? undefined : 'no older build here'
+    },
+    run: async (scene, random) => {
+      const victim = pick(scene, role, random)
+      victim.isOlderBuild = !victim.isOlderBuild
+      if (random.chance(0.5)) await victim.terminate()
+      else await victim.kill()
+      await victim.untilReady()
+      return `${victim.name} ${victim.isOlderBuild ? 'older' : 'newer'}`
     },
   }
 }

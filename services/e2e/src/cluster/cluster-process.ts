@@ -18,6 +18,8 @@ export interface ClusterProcessOptions {
   /** Its data folder; undefined for a role without one. */
   readonly disk: SmallDisk | undefined
   readonly logFile: string
+  /** Main file of the command of an older build, where there is one to mix in. */
+  readonly olderCommand?: string
 }
 
 /** How the next start differs; used up by it. */
@@ -62,6 +64,8 @@ export class ClusterProcess {
   readonly disk: SmallDisk | undefined
   readonly ends: ProcessEnd[] = []
   starts = 0
+  /** From the next start on. */
+  isOlderBuild = false
   readonly #options: ClusterProcessOptions
   readonly #onEnd: (end: ProcessEnd) => void
   #child: TributaryProcess | undefined
@@ -87,6 +91,10 @@ export class ClusterProcess {
     this.#wake = new AbortController()
     this.#running = this.#keepRunning()
     await this.untilReady()
+  }
+
+  get hasOlderBuild(): boolean {
+    return this.#options.olderCommand !== undefined
   }
 
   get current(): TributaryProcess | undefined {
@@ -163,7 +171,7 @@ export class ClusterProcess {
   }
 
   async #runOnce(): Promise<void> {
-    const { role, name, flags, environment, disk, logFile } = this.#options
+    const { role, name, flags, environment, disk, logFile, olderCommand } = this.#options
     const plan = this.#plan
     this.#plan = {}
     this.#isKilled = plan.isEndExpected === true
@@ -171,6 +179,7 @@ export class ClusterProcess {
     if (plan.isDiskEmpty === true) await disk?.empty()
     const launched = TributaryProcess.spawn({
       ...{ role, logFile },
+      ...(this.isOlderBuild && olderCommand !== undefined ? { command: olderCommand } : {}),
       flags: [...flags, ...(plan.flags ?? [])],
       environment: { ...environment, ...plan.environment },
       ...(plan.failpoints === undefined ? {} : { failpoints: plan.failpoints }),

@@ -30,6 +30,8 @@ export interface ClusterOptions {
   readonly partitions: number
   /** A store that was there before and stays afterwards; default one of its own. */
   readonly store?: S3Server
+  /** Checkout of an older build with its modules: every second process of a role starts from it. */
+  readonly olderBuild?: string
   readonly onEnd?: (end: ProcessEnd) => void
 }
 
@@ -39,6 +41,7 @@ export interface Entrance {
   readonly http: string
 }
 
+const COMMAND_PATH = 'services/cli/src/main.ts'
 const READY_POLL_MS = 50
 const DRAIN_POLL_MS = 300
 
@@ -161,6 +164,7 @@ export class Cluster {
 
   async #add(role: ProcessRole, name: string): Promise<void> {
     const { parts } = this
+    const { olderBuild } = this.#options
     const disk = role === 'router' ? undefined : await SmallDisk.create(join(this.folder, name))
     const facts: RoleFacts = {
       name,
@@ -176,8 +180,11 @@ export class Cluster {
       ...{ role, name, disk, flags: roleFlags(role, facts) },
       environment: parts.storeEnvironment,
       logFile: join(this.folder, 'logs', name),
+      ...(olderBuild === undefined ? {} : { olderCommand: join(olderBuild, COMMAND_PATH) }),
     }
-    this.processes.push(new ClusterProcess(options, (end) => this.#options.onEnd?.(end)))
+    const added = new ClusterProcess(options, (end) => this.#options.onEnd?.(end))
+    added.isOlderBuild = olderBuild !== undefined && this.ofRole(role).length % 2 === 0
+    this.processes.push(added)
   }
 
   async #layStore(role: 'ingester' | 'standalone', name: string): Promise<string> {
