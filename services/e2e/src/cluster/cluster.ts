@@ -30,6 +30,8 @@ export interface ClusterOptions {
   readonly partitions: number
   /** A store that was there before and stays afterwards; default one of its own. */
   readonly store?: S3Server
+  /** Of a role, behind those of `roleFlags`. */
+  readonly flags?: Partial<Readonly<Record<ProcessRole, readonly string[]>>>
   /** Checkout of an older build with its modules: every second process of a role starts from it. */
   readonly olderBuild?: string
   readonly onEnd?: (end: ProcessEnd) => void
@@ -164,7 +166,7 @@ export class Cluster {
 
   async #add(role: ProcessRole, name: string): Promise<void> {
     const { parts } = this
-    const { olderBuild } = this.#options
+    const { olderBuild, flags = {} } = this.#options
     const disk = role === 'router' ? undefined : await SmallDisk.create(join(this.folder, name))
     const facts: RoleFacts = {
       name,
@@ -177,7 +179,7 @@ export class Cluster {
     }
     if (role !== 'ingester') await this.#layEntrance(role, name, facts.ports)
     const options = {
-      ...{ role, name, disk, flags: roleFlags(role, facts) },
+      ...{ role, name, disk, flags: [...roleFlags(role, facts), ...(flags[role] ?? [])] },
       environment: parts.storeEnvironment,
       logFile: join(this.folder, 'logs', name),
       ...(olderBuild === undefined ? {} : { olderCommand: join(olderBuild, COMMAND_PATH) }),

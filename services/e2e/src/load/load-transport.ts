@@ -21,12 +21,15 @@ const HTTP_PATHS: Readonly<Record<SignalName, string>> = {
   metrics: '/v1/metrics',
 }
 
-/** Unary calls over `connections` HTTP/2 connections, in turn, as `tenants` tenants, in turn too. */
+/**
+ * Unary calls over `connections` HTTP/2 connections, in turn, as so many tenants, in turn too, or as one
+ * that is named.
+ */
 export function grpcTransport(
   address: string,
   signal: SignalName,
   connections: number,
-  tenants = 1,
+  tenants: number | string = 1,
 ): LoadTransport {
   const sessions: ClientHttp2Session[] = Array.from({ length: connections }, () => {
     const session = connect(`http://${address}`)
@@ -37,7 +40,7 @@ export function grpcTransport(
   return {
     send(body) {
       const session = sessions[next % connections]!
-      const tenant = tenants === 1 ? 'default' : `tenant-${String(next % tenants)}`
+      const tenant = tenantNumbered(next, tenants)
       next++
       return new Promise((resolve) => {
         const stream = session.request({
@@ -74,6 +77,11 @@ export function grpcTransport(
       for (const session of sessions) session.destroy()
     },
   }
+}
+
+function tenantNumbered(number: number, tenants: number | string): string {
+  if (typeof tenants === 'string') return tenants
+  return tenants === 1 ? 'default' : `tenant-${String(number % tenants)}`
 }
 
 /** POSTs over at most `connections` kept-alive connections. */

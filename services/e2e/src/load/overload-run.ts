@@ -2,19 +2,24 @@
  * A router and an ingester that are asked for more than they can: what they take is bounded by lines to
  * the brokers of a fixed width, so that "capacity" means the same on every machine and the client has
  * CPU left to ask for ten times as much. Measured: what clients hear, how long an OK takes, what memory
- * is held, and how long it takes until all is committed, without anybody's help.
+ * is held, and how long it takes until all is committed, without anybody's help. Then, with wide lines,
+ * what a tenant notices of another that sends fifty times as much as it did.
  */
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { ObjectStore } from '@tributary/common/object-store/object-store'
 
 import type { Cluster } from '../cluster/cluster.ts'
+import { uncommittedPartitions } from '../cluster/chain-ends.ts'
+import { TOPIC } from '../cluster/cluster-parts.ts'
 import { runLoad, type LoadResult } from './load-run.ts'
 import { grpcTransport } from './load-transport.ts'
 import type { PayloadPool } from './payload-pool.ts'
 
 export interface OverloadOptions {
+  /** With OVERLOAD_FLAGS. */
   readonly cluster: Cluster
   readonly store: ObjectStore
   readonly pool: PayloadPool
@@ -36,27 +41,55 @@ export interface OverloadPhase {
   readonly drainSeconds: number
 }
 
+/** The tenant that stays as it is, while another sends as it does and then fifty times as much. */
+export interface NeighbourPhase {
+  readonly name: string
+  readonly load: LoadResult
+  readonly neighbour: LoadResult
+}
+
+export interface OverloadResult {
+  readonly phases: readonly OverloadPhase[]
+  readonly neighbours: readonly NeighbourPhase[]
+}
+
+const MIB = 1024 * 1024
+/** What the router admits: small, so that it is full within a second. */
+export const IN_FLIGHT_MIB_MAX = 16
+export const OVERLOAD_FLAGS = {
+  router: [`--inflight-bytes-max=${String(IN_FLIGHT_MIB_MAX)}MiB`],
+} as const
 /** Of each connection from the router to a broker, and of each fetch of the ingester. */
 const ROUTER_BYTES_PER_SECOND = 1_000_000
 const INGESTER_BYTES_PER_SECOND = 2_000_000
-const CONNECTIONS = 4
+const CONNECTIONS = 8
 /** Calls of all connections together that may wait: HTTP/2 allows 128 each. */
-const IN_FLIGHT = 480
+const IN_FLIGHT = 960
 const DRAIN_TIMEOUT_MS = 180_000
+const DRAIN_POLL_MS = 250
+/** Requests per second of the tenant that stays as it is. */
+const QUIET_RATE = 4
+const NOISE_FACTOR = 50
 
-/** Capacity, a burst of ten times as much, and twice as much for longer; each until all is committed. */
-export async function runOverload(options: OverloadOptions): Promise<OverloadPhase[]> {
+/** Capacity, half of it, a burst of ten times as much, and twice as much for longer; then neighbours. */
+export async function runOverload(options: OverloadOptions): Promise<OverloadResult> {
   const { cluster, seconds } = options
   narrowLines(cluster)
   const capacity = await runPhase(options, 'capacity', undefined, seconds)
   const rate = capacity.load.requests / capacity.load.seconds
   assert.ok(rate > 0)
-  return [
+  const phases = [
     capacity,
     await runPhase(options, 'half of it', 0.5 * rate, seconds),
     await runPhase(options, 'burst of 10x', 10 * rate, seconds),
     await runPhase(options, 'sustained 2x', 2 * rate, 2 * seconds),
   ]
+  await cluster.board.heal()
+  const neighbours = [
+    await runNeighbours(options, 'beside one like it', QUIET_RATE),
+    await runNeighbours(options, 'beside one at 50x', NOISE_FACTOR * QUIET_RATE),
+  ]
+  return { phases, neighbours }
 }
 
 function narrowLines({ board }: Cluster): void {
@@ -79,18 +112,51 @@ async function runPhase(
     ingester: cluster.ofRole('ingester').map(({ current }) => current!.pid),
   }
   for (const pid of [...pids.router, ...pids.ingester]) forgetPeak(pid)
-  const address = `127.0.0.1:${String(cluster.ofRole('router')[0]!.current!.port('grpc'))}`
-  const transport = grpcTransport(address, pool.signal, CONNECTIONS, tenants)
+  const transport = grpcTransport(addressOf(cluster), pool.signal, CONNECTIONS, tenants)
   const inFlight = rate === undefined ? 4 * tenants : IN_FLIGHT
   const load = await runLoad({ pool, transport, seconds, rate, inFlight })
   transport.close()
   const endMs = performance.now()
-  await cluster.drain(store, DRAIN_TIMEOUT_MS)
+  await untilCommitted(cluster, store)
   const drainSeconds = (performance.now() - endMs) / 1000
   const peak = (of: readonly number[]): number => of.reduce((sum, pid) => sum + peakBytes(pid), 0)
   const peakRssBytes = { router: peak(pids.router), ingester: peak(pids.ingester) }
   report(`${name}: ${JSON.stringify({ rate, ...load, peakRssBytes, drainSeconds })}`)
   return { name, rate, load, peakRssBytes, drainSeconds }
+}
+
+async function runNeighbours(
+  { cluster, store, pool, seconds, report }: OverloadOptions,
+  name: string,
+  noise: number,
+): Promise<NeighbourPhase> {
+  const send = async (tenant: string, rate: number): Promise<LoadResult> => {
+    const transport = grpcTransport(addressOf(cluster), pool.signal, 1, tenant)
+    try {
+      return await runLoad({ pool, transport, seconds: 2 * seconds, rate, inFlight: 100 })
+    } finally {
+      transport.close()
+    }
+  }
+  const [load, neighbour] = await Promise.all([send('quiet', QUIET_RATE), send('noisy', noise)])
+  await untilCommitted(cluster, store)
+  report(`${name}: ${JSON.stringify({ load, neighbour })}`)
+  return { name, load, neighbour }
+}
+
+/** Nobody is asked to flush. */
+async function untilCommitted(cluster: Cluster, store: ObjectStore): Promise<void> {
+  const deadlineMs = performance.now() + DRAIN_TIMEOUT_MS
+  for (;;) {
+    const behind = await uncommittedPartitions(store, cluster.parts.kafka!, TOPIC)
+    if (behind.length === 0) return
+    if (performance.now() > deadlineMs) throw new Error(behind.join('; '))
+    await sleep(DRAIN_POLL_MS)
+  }
+}
+
+function addressOf(cluster: Cluster): string {
+  return `127.0.0.1:${String(cluster.ofRole('router')[0]!.current!.port('grpc'))}`
 }
 
 /** Linux: the highest resident set counts from now. */
@@ -101,4 +167,11 @@ function forgetPeak(pid: number): void {
 function peakBytes(pid: number): number {
   const status = readFileSync(`/proc/${String(pid)}/status`, 'utf8')
   return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) * 1024
+}
+
+/** Beside an idle process, what a role holds of what it was asked for: see `overloadProblems`. */
+export const PEAK_MIB_MAX = { router: 160 + 6 * IN_FLIGHT_MIB_MAX, ingester: 400 } as const
+
+export function peakMib({ peakRssBytes }: OverloadPhase, role: 'router' | 'ingester'): number {
+  return Math.round(peakRssBytes[role] / MIB)
 }
