@@ -13,18 +13,14 @@ import {
   type BenchRow,
 } from '@tributary/common/bench/bench-harness'
 
-import { Cluster } from '../src/cluster/cluster.ts'
-import { overloadProblems } from '../src/load/overload-problems.ts'
-import { OVERLOAD_FLAGS, runOverload, type OverloadResult } from '../src/load/overload-run.ts'
+import { neighbourProblems, overloadProblems } from '../src/load/overload-problems.ts'
+import { runOverload, startOverloadCluster, type OverloadResult } from '../src/load/overload-run.ts'
 import { poolOf } from './standalone-session.ts'
 
 const flags = parseBenchFlags({ runs: 1, seconds: 10 })
 const results: OverloadResult[] = []
 for (let run = 0; run < flags.runs; run++) {
-  const cluster = await Cluster.start({
-    ...{ seed: 1, isStandalone: false, routers: 1, ingesters: 1, partitions: 6 },
-    flags: OVERLOAD_FLAGS,
-  })
+  const cluster = await startOverloadCluster()
   const store = await cluster.parts.openStore()
   try {
     const pool = poolOf({ signal: 'logs', records: 100, resources: 4, requests: 1000 })
@@ -67,10 +63,14 @@ for (const [name, runs] of neighbours) {
       maxMs: runs.map(({ load }) => load.latencyMs.max),
       neighbourOkPerSecond: runs.map(({ neighbour }) => neighbour.requests / neighbour.seconds),
       neighbourRetryLater: runs.map(({ neighbour }) => neighbour.failures['14'] ?? 0),
+      neighbourOverRate: runs.map(({ neighbour }) => neighbour.failures['8'] ?? 0),
     }),
   )
 }
 finishBench('overload', rows, flags)
-const problems = results.flatMap(overloadProblems)
+const problems = results.flatMap((result) => [
+  ...overloadProblems(result),
+  ...(flags.isSmoke ? [] : neighbourProblems(result)),
+])
 for (const problem of problems) process.stderr.write(`! ${problem}\n`)
 if (problems.length > 0) process.exitCode = 1

@@ -1,6 +1,6 @@
 /** What must hold of a run of `overload-run.ts`, as sentences about what did not. */
 import type { NeighbourPhase, OverloadPhase, OverloadResult } from './overload-run.ts'
-import { PEAK_MIB_MAX, peakMib } from './overload-run.ts'
+import { BESIDE_BOUNDED, PEAK_MIB_MAX, peakMib } from './overload-run.ts'
 
 /** UNAVAILABLE, which a collector sends again; `unsent` never left the client. */
 const RETRYABLE = ['14', 'unsent']
@@ -9,10 +9,13 @@ const OK_MS_MAX = 10_000
 /** Of what was stored a second at capacity. */
 const GOODPUT_SHARE_MIN = 0.5
 const DRAIN_SECONDS_MAX = 60
-/** What a tenant may notice of a noisy one; a few milliseconds are the machine's own noise. */
+/** RESOURCE_EXHAUSTED with RetryInfo: a tenant is over its rate. */
+const OVER_RATE = '8'
+/** What a tenant may notice of a noisy one that has a rate; some milliseconds are the machine's own. */
 const SLOWER_MAX = 2
-const NOISE_MS = 10
+const MACHINE_MS = 10
 
+/** Of bounds, which hold on any machine. */
 export function overloadProblems({ phases, neighbours }: OverloadResult): string[] {
   const [capacity, ...others] = phases
   if (capacity === undefined) return ['nothing was run']
@@ -27,7 +30,18 @@ export function overloadProblems({ phases, neighbours }: OverloadResult): string
   if (burst !== undefined && (burst.load.failures['14'] ?? 0) === 0) {
     problems.push('burst of 10x: nothing was refused: that was no overload')
   }
-  return [...problems, ...problemsOfNeighbours(neighbours)]
+  return [...problems, ...neighbours.flatMap(problemsOfNeighbour)]
+}
+
+/** Of times, which say something on a machine that does nothing else. */
+export function neighbourProblems({ neighbours }: OverloadResult): string[] {
+  const [usual, beside] = ['beside one like it', BESIDE_BOUNDED].map((name) => {
+    return neighbours.find((phase) => phase.name === name)?.load.latencyMs.p50
+  })
+  if (usual === undefined || beside === undefined) return ['neighbours were not run']
+  return beside > SLOWER_MAX * usual + MACHINE_MS
+    ? [`${BESIDE_BOUNDED}: an OK takes ${String(beside)} ms, ${String(usual)} ms otherwise`]
+    : []
 }
 
 function problemsOfPhase(phase: OverloadPhase): string[] {
@@ -48,19 +62,18 @@ function problemsOfPhase(phase: OverloadPhase): string[] {
   return problems
 }
 
-function problemsOfNeighbours(neighbours: readonly NeighbourPhase[]): string[] {
-  const [before, after] = neighbours
-  if (before === undefined || after === undefined) return ['neighbours were not run']
+function problemsOfNeighbour({ name, load, neighbour }: NeighbourPhase): string[] {
   const problems: string[] = []
-  for (const { name, load, neighbour } of neighbours) {
-    const failed = Object.keys(load.failures)
-    if (failed.length > 0) problems.push(`${name}: the quiet tenant heard ${failed.join(', ')}`)
-    const dropped = Object.keys(neighbour.failures).filter((status) => !RETRYABLE.includes(status))
-    if (dropped.length > 0) problems.push(`${name}: the noisy tenant heard ${dropped.join(', ')}`)
+  const failed = Object.keys(load.failures)
+  if (failed.length > 0) problems.push(`${name}: the quiet tenant heard ${failed.join(', ')}`)
+  if (load.latencyMs.max > OK_MS_MAX) {
+    problems.push(`${name}: an OK took ${String(load.latencyMs.max)} ms`)
   }
-  const [usual, beside] = [before.load.latencyMs.p50, after.load.latencyMs.p50]
-  if (beside > SLOWER_MAX * usual + NOISE_MS) {
-    problems.push(`${after.name}: an OK takes ${String(beside)} ms, ${String(usual)} ms before`)
+  const allowed = name === BESIDE_BOUNDED ? [OVER_RATE, ...RETRYABLE] : RETRYABLE
+  const dropped = Object.keys(neighbour.failures).filter((status) => !allowed.includes(status))
+  if (dropped.length > 0) problems.push(`${name}: the noisy tenant heard ${dropped.join(', ')}`)
+  if (name === BESIDE_BOUNDED && (neighbour.failures[OVER_RATE] ?? 0) === 0) {
+    problems.push(`${name}: it was never over its rate`)
   }
   return problems
 }

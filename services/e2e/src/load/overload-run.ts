@@ -7,11 +7,14 @@
  */
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { ObjectStore } from '@tributary/common/object-store/object-store'
 
-import type { Cluster } from '../cluster/cluster.ts'
+import { Cluster } from '../cluster/cluster.ts'
 import { uncommittedPartitions } from '../cluster/chain-ends.ts'
 import { TOPIC } from '../cluster/cluster-parts.ts'
 import { runLoad, type LoadResult } from './load-run.ts'
@@ -19,7 +22,7 @@ import { grpcTransport } from './load-transport.ts'
 import type { PayloadPool } from './payload-pool.ts'
 
 export interface OverloadOptions {
-  /** With OVERLOAD_FLAGS. */
+  /** Of `startOverloadCluster`. */
   readonly cluster: Cluster
   readonly store: ObjectStore
   readonly pool: PayloadPool
@@ -56,9 +59,8 @@ export interface OverloadResult {
 const MIB = 1024 * 1024
 /** What the router admits: small, so that it is full within a second. */
 export const IN_FLIGHT_MIB_MAX = 16
-export const OVERLOAD_FLAGS = {
-  router: [`--inflight-bytes-max=${String(IN_FLIGHT_MIB_MAX)}MiB`],
-} as const
+/** Of the tenant with a rate: twice what it sends usually, far below fifty times as much. */
+const BOUNDED = { name: 'bounded', bytesPerSecond: '300KiB' } as const
 /** Of each connection from the router to a broker, and of each fetch of the ingester. */
 const ROUTER_BYTES_PER_SECOND = 1_000_000
 const INGESTER_BYTES_PER_SECOND = 2_000_000
@@ -70,6 +72,24 @@ const DRAIN_POLL_MS = 250
 /** Requests per second of the tenant that stays as it is. */
 const QUIET_RATE = 4
 const NOISE_FACTOR = 50
+export const BESIDE_BOUNDED = 'beside one at 50x that has a rate'
+
+/** One router, one ingester. */
+export async function startOverloadCluster(): Promise<Cluster> {
+  const folder = await mkdtemp(join(tmpdir(), 'tributary-tenants-'))
+  const settings = join(folder, 'tenants.json')
+  const tenants = { [BOUNDED.name]: { bytesPerSecond: BOUNDED.bytesPerSecond } }
+  await writeFile(settings, JSON.stringify({ format: 1, tenants }))
+  try {
+    const inFlight = `--inflight-bytes-max=${String(IN_FLIGHT_MIB_MAX)}MiB`
+    return await Cluster.start({
+      ...{ seed: 1, isStandalone: false, routers: 1, ingesters: 1, partitions: 6 },
+      flags: { router: [inFlight, `--tenant-settings=${settings}`] },
+    })
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
 
 /** Capacity, half of it, a burst of ten times as much, and twice as much for longer; then neighbours. */
 export async function runOverload(options: OverloadOptions): Promise<OverloadResult> {
@@ -86,8 +106,9 @@ export async function runOverload(options: OverloadOptions): Promise<OverloadRes
   ]
   await cluster.board.heal()
   const neighbours = [
-    await runNeighbours(options, 'beside one like it', QUIET_RATE),
-    await runNeighbours(options, 'beside one at 50x', NOISE_FACTOR * QUIET_RATE),
+    await runNeighbours(options, 'beside one like it', 'noisy', QUIET_RATE),
+    await runNeighbours(options, 'beside one at 50x', 'noisy', NOISE_FACTOR * QUIET_RATE),
+    await runNeighbours(options, BESIDE_BOUNDED, BOUNDED.name, NOISE_FACTOR * QUIET_RATE),
   ]
   return { phases, neighbours }
 }
@@ -128,6 +149,7 @@ async function runPhase(
 async function runNeighbours(
   { cluster, store, pool, seconds, report }: OverloadOptions,
   name: string,
+  other: string,
   noise: number,
 ): Promise<NeighbourPhase> {
   const send = async (tenant: string, rate: number): Promise<LoadResult> => {
@@ -138,7 +160,7 @@ async function runNeighbours(
       transport.close()
     }
   }
-  const [load, neighbour] = await Promise.all([send('quiet', QUIET_RATE), send('noisy', noise)])
+  const [load, neighbour] = await Promise.all([send('quiet', QUIET_RATE), send(other, noise)])
   await untilCommitted(cluster, store)
   report(`${name}: ${JSON.stringify({ load, neighbour })}`)
   return { name, load, neighbour }
