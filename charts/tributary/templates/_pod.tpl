@@ -58,6 +58,35 @@ TRIBUTARY_OBJECT_STORE_ENDPOINT: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
+{{/* Settings of a role: a change of them restarts its pods, and no others. */}}
+{{- define "tributary.routerData" -}}
+TRIBUTARY_STOP_TIMEOUT: {{ .Values.router.stopTimeout | quote }}
+{{- if .Values.otlp.tls.enabled }}
+TRIBUTARY_TLS_CERT_FILE: /etc/tributary/otlp-tls/tls.crt
+TRIBUTARY_TLS_KEY_FILE: /etc/tributary/otlp-tls/tls.key
+{{- if .Values.otlp.tls.clientAuth }}
+TRIBUTARY_TLS_CLIENT_CA_FILE: /etc/tributary/otlp-tls/ca.crt
+{{- end }}
+{{- end }}
+{{- with .Values.tenants.apiKeys }}
+TRIBUTARY_API_KEYS: {{ ternary "redis" "/etc/tributary/tenants/keys.json" (eq . "redis") }}
+{{- end }}
+{{- with .Values.tenants.settings }}
+TRIBUTARY_TENANT_SETTINGS: {{ ternary "redis" "/etc/tributary/tenants/tenants.json" (eq . "redis") }}
+{{- end }}
+{{- include "tributary.settingsData" (dict "root" . "values" .Values.router) }}
+{{- end -}}
+
+{{- define "tributary.ingesterData" -}}
+TRIBUTARY_STOP_TIMEOUT: {{ .Values.ingester.stopTimeout | quote }}
+{{- include "tributary.settingsData" (dict "root" . "values" .Values.ingester) }}
+{{- end -}}
+
+{{/* Arguments: dict "root" $ "role" "router" */}}
+{{- define "tributary.configSum" -}}
+{{ printf "%s\n%s" (include "tributary.connectionsData" .root) (include (printf "tributary.%sData" .role) .root) | sha256sum }}
+{{- end -}}
+
 {{- define "tributary.envFrom" -}}
 - configMapRef: {name: {{ include "tributary.fullname" .root }}-connections}
 - configMapRef: {name: {{ include "tributary.fullname" .root }}-{{ .role }}}
@@ -160,7 +189,8 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
-{{/* Liveness asks the process alone; readiness may depend on Kafka, Redis and the bucket. */}}
+{{/* Liveness asks the process alone; readiness may depend on Kafka, Redis and the bucket. It is asked every
+second: a rolling update waits for it, pod by pod. */}}
 {{- define "tributary.probes" -}}
 startupProbe:
   httpGet: {path: /livez, port: admin}
@@ -173,6 +203,7 @@ livenessProbe:
   failureThreshold: 6
 readinessProbe:
   httpGet: {path: /readyz, port: admin}
-  periodSeconds: 2
+  periodSeconds: 1
   timeoutSeconds: 2
+  failureThreshold: 6
 {{- end -}}

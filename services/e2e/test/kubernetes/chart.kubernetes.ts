@@ -192,6 +192,36 @@ void describe('the chart', () => {
     })
   }
 
+  void it('restarts the pods of the role whose settings change, and no others', async () => {
+    const before = await checksums([])
+    assert.notEqual(before.router, '')
+    assert.notEqual(before.ingester, '')
+    const ingester = await checksums(['--set=ingester.settings.flush-interval=6s'])
+    assert.equal(ingester.router, before.router)
+    assert.notEqual(ingester.ingester, before.ingester)
+    const router = await checksums(['--set=tenants.apiKeys=redis'])
+    assert.notEqual(router.router, before.router)
+    assert.equal(router.ingester, before.ingester)
+    for (const both of ['settings.log-level=debug', 'kafka.topic=another']) {
+      const changed = await checksums([`--set=${both}`])
+      assert.notEqual(changed.router, before.router, both)
+      assert.notEqual(changed.ingester, before.ingester, both)
+    }
+  })
+
+  async function checksums(
+    flags: readonly string[],
+  ): Promise<Record<'router' | 'ingester', string>> {
+    const { status, stdout, stderr } = await template([...PARTS, ...flags])
+    assert.equal(status, 0, stderr)
+    const of = (role: string): string => {
+      const source = `# Source: tributary/templates/${role}.yaml`
+      const manifests = stdout.split('\n---\n').filter((text) => text.includes(source))
+      return /checksum\/config: (\S+)/.exec(manifests.join('\n'))?.[1] ?? ''
+    }
+    return { router: of('router'), ingester: of('ingester') }
+  }
+
   void it('is taken by the API server with every pair of its switches, and by "restricted"', async (t) => {
     const settings = Object.entries(SWITCHES).map(([name, values]) => [name, Object.keys(values)])
     const combinations = coveringCombinations(
