@@ -203,6 +203,7 @@ class IngesterRole {
       logger,
       observe: metrics.stage.bind(metrics),
     })
+    this.#encoder.start()
     return {
       log: this.#log!,
       // apart: what is slow on one must not make a beat late on the other

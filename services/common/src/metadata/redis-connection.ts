@@ -1,6 +1,6 @@
 /**
- * One connection to Redis that never does more than it is told: nothing is queued while it is away,
- * nothing is sent again by itself, and every failure is AppError metadata_unavailable with a reason
+ * One connection to Redis that never does more than it is told: nothing is queued while it is away (but
+ * for the first try to connect, which the first commands wait for), nothing is sent again by itself, and every failure is AppError metadata_unavailable with a reason
  * (redis-errors.ts). It connects again for ever, each client after a random pause of its own, and where
  * a node turns out not to be the master it looks for the master. Secrets are read anew each time.
  *
@@ -65,6 +65,8 @@ export class RedisConnection {
   /** Where MOVED sent us; once that connection ends, the way begins at the address again. */
   #moved: HostPort | undefined
   #isClosed = false
+  /** Until it is known how the first try to connect ended. */
+  #opening: Promise<void> | undefined
   #reviving: NodeJS.Timeout | undefined
 
   /** Starts connecting; `untilReady` waits for it. @throws AppError invalid_config for its files */
@@ -84,6 +86,7 @@ export class RedisConnection {
     this.#client.on('end', () => {
       this.#revive()
     })
+    this.#opening = this.#firstTry()
   }
 
   get isReady(): boolean {
@@ -187,6 +190,17 @@ export class RedisConnection {
     this.#client.disconnect()
   }
 
+  /** Ends when it is connected, when that failed, or after the time of a command. */
+  async #firstTry(): Promise<void> {
+    const over = Promise.withResolvers<void>()
+    const timer = setTimeout(over.resolve, this.#options.timeoutMs)
+    this.#client.once('ready', over.resolve).once('close', over.resolve)
+    await over.promise
+    clearTimeout(timer)
+    this.#client.off('ready', over.resolve).off('close', over.resolve)
+    this.#opening = undefined
+  }
+
   async #batch(commands: readonly RedisCommand[]): Promise<readonly RedisReply[]> {
     const batch = this.#client.pipeline()
     for (const [name, ...args] of commands) batch.call(name, ...toWords(args))
@@ -206,6 +220,8 @@ export class RedisConnection {
     }
     this.#inFlight += commands
     try {
+      // a process that has just started would else lose its first beat, and a second with it
+      if (this.#opening !== undefined) await this.#opening
       return await send()
     } catch (error) {
       const trouble = redisTrouble(error)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
@@ -93,6 +93,23 @@ describe('RedisConnection', () => {
     assert.deepEqual(await connection.runAll(ECHO, [{ keys: ['{t}:a'], args: [1] }]), [
       ['{t}:a', '1'],
     ])
+  })
+
+  it('has its first commands wait for the first try to connect, and for no other', async () => {
+    const server = await startServer()
+    const connection = open(server)
+    assert.equal(connection.isReady, false)
+    assert.equal(await connection.command('PING'), 'PONG')
+    const nobody = open({ host: '127.0.0.1', port: await freePort() })
+    await failsWith('not_connected', nobody.command('PING'))
+    const silent = createServer(() => undefined).listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    after(() => silent.close())
+    const { port } = silent.address() as AddressInfo
+    const waiting = open({ host: '127.0.0.1', port }, {}, { timeoutMs: 300 })
+    const beganMs = performance.now()
+    await failsWith('not_connected', waiting.command('PING'))
+    assert.ok(performance.now() - beganMs >= 250, 'as long as a command may take')
   })
 
   it('fails at once while the server is away, and comes back by itself', async () => {

@@ -78,6 +78,14 @@ export class FlushPool implements TableEncoder {
     return (this.#busyMs + runningMs) / this.#slots.length / 1000
   }
 
+  /**
+   * Starts the threads ahead of the first table: loading their code takes a second, ten on a busy machine,
+   * and a process that has just taken a partition may have to give it away at once.
+   */
+  start(): void {
+    for (const slot of this.#slots) slot.worker ??= this.#spawn(slot)
+  }
+
   run(job: TableJob, signal?: AbortSignal): Promise<TableResult> {
     const task: Task = {
       id: this.#nextId++,
