@@ -1,28 +1,31 @@
 /**
- * Sends telemetry through the router Service of a real cluster while pods, nodes, Redis, settings and
- * the image change under it, and proves from the bucket that each acknowledged item is stored once:
- * `npm run disrupt -- [--nodes 3] [--clients 6] [--rate 5] [--json result.json]`.
- * The machine must reach the addresses of Services: a node of the cluster, or a cluster on this machine.
+ * Sends telemetry through the router Service of a real cluster while pods, nodes, Redis, settings, the
+ * image and the number of ingesters change under it, by hand and by the controller, and proves from the
+ * bucket that each acknowledged item is stored once:
+ *
+ *     npm run disrupt -- [--nodes 3] [--clients 6] [--rate 5] [--only WORD]... [--json result.json]
+ *
+ * Exit status 0: every step finished, nothing was lost, nothing is there twice. `--only` runs the steps
+ * whose names have the word. The machine must reach the addresses of Services: a node of the cluster, or
+ * a cluster on this machine. `--next-image TAG` is what the image is upgraded to on a cluster of KUBECONFIG.
  */
 import { writeFileSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 
-import { createLogger } from '@tributary/common/logger'
-import { openObjectStore } from '@tributary/common/object-store/object-store'
-import { prove } from '@tributary/e2e/chaos/proof'
+import { handOvers } from '@tributary/e2e/cluster/partition-events'
+import { ControlledScaling, SMALL_MEMORY } from '@tributary/e2e/kubernetes/controlled-scaling'
 import { DisruptionLoad } from '@tributary/e2e/kubernetes/disruption-load'
-import { disruptions, installSpread } from '@tributary/e2e/kubernetes/disruptions'
+import { disruptions, SpreadRelease } from '@tributary/e2e/kubernetes/disruptions'
 import { KubernetesCluster } from '@tributary/e2e/kubernetes/kubernetes-cluster'
-import type { PortForward } from '@tributary/e2e/kubernetes/port-forward'
-import { Trial, TRIAL_STORE } from '@tributary/e2e/kubernetes/trial'
-import { readStoredRequests } from '@tributary/e2e/oracle/stored-requests'
-import { StoreCopy } from '@tributary/e2e/oracle/store-copy'
+import { PodWatch } from '@tributary/e2e/kubernetes/pod-watch'
+import { figuresOf, stepTable, type Step } from '@tributary/e2e/kubernetes/step-table'
+import { proveStored } from '@tributary/e2e/kubernetes/stored-proof'
+import { Trial } from '@tributary/e2e/kubernetes/trial'
 
 const NAMESPACE = 'tributary-disrupted'
+const START_TIMEOUT_MS = 30_000
 const DRAIN_TIMEOUT_MS = 120_000
-const STORED_TIMEOUT_MS = 120_000
-const POLL_MS = 2000
+const ITEMS_MAX = 40
 
 const { values } = parseArgs({
   options: {
@@ -30,6 +33,8 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '6' },
     rate: { type: 'string', default: '5' },
     seed: { type: 'string', default: '1' },
+    only: { type: 'string', multiple: true, default: [] },
+    'next-image': { type: 'string' },
     json: { type: 'string' },
   },
 })
@@ -41,82 +46,90 @@ const report = (line: string): void => {
 }
 const cluster = await KubernetesCluster.open(Number(values.nodes), report)
 const trial = new Trial(cluster, NAMESPACE)
+let watch: PodWatch | undefined
 try {
   await cluster.createNamespace(NAMESPACE)
-  await installSpread(cluster, NAMESPACE)
+  watch = PodWatch.start(cluster, NAMESPACE)
+  const release = new SpreadRelease(cluster, NAMESPACE)
+  await release.install(SMALL_MEMORY)
   report('installed')
-  const host = await trial.routerAddress()
   const seed = Number(values.seed)
+  const host = await trial.routerAddress()
   const load = new DisruptionLoad({
-    ...{ host, seed, clients: Number(values.clients), ratePerSecond: Number(values.rate) },
+    ...{ grpc: `${host}:4317`, http: `${host}:4318`, seed },
+    group: {
+      clients: Number(values.clients),
+      ratePerSecond: Number(values.rate),
+      itemsMax: ITEMS_MAX,
+    },
   })
-  load.start()
-  const felt: { name: string; seconds: number; longestGapMs: number }[] = []
-  for (const { name, run } of disruptions(cluster, NAMESPACE, cluster.nextImageTag)) {
-    load.takeLongestGapMs()
-    const beganMs = performance.now()
-    await run()
-    const seconds = Math.round((performance.now() - beganMs) / 1000)
-    const longestGapMs = Math.round(load.takeLongestGapMs())
-    felt.push({ name, seconds, longestGapMs })
-    report(`${name}: ${String(seconds)} s, longest time without an OK ${String(longestGapMs)} ms`)
+  const scaling = new ControlledScaling(release, load)
+  const nextImageTag = values['next-image'] ?? cluster.nextImageTag
+  const planned = [...disruptions(release, nextImageTag), ...scaling.disruptions()].filter(
+    ({ name }) => values.only.length === 0 || values.only.some((word) => name.includes(word)),
+  )
+  await load.start(START_TIMEOUT_MS)
+  const steps: Step[] = []
+  for (const { name, run } of planned) {
+    load.takeWindow()
+    const beganMs = Date.now()
+    const failure = await run().then(
+      () => undefined,
+      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+    )
+    const step = { name, beganMs, endedMs: Date.now(), failure, ...load.takeWindow() }
+    steps.push(step)
+    const seconds = String(Math.round((step.endedMs - beganMs) / 1000))
+    report(`${name}: ${failure === undefined ? '' : 'NOT FINISHED, '}${seconds} s`)
+    if (failure !== undefined) await tell(release)
   }
-  await load.finish(DRAIN_TIMEOUT_MS)
-  const forward = await trial.openStore()
-  const findings = await proved(load, forward, seed)
-  await forward.close()
+  const unanswered = await load.finish(DRAIN_TIMEOUT_MS).then(
+    () => [],
+    (error: unknown) => [String(error)],
+  )
+  const {
+    judgement,
+    problems: found,
+    ...counts
+  } = await proveStored(trial, load.ledger, seed, watch.logs)
+  const problems = [...found, ...unanswered]
+  const moves = handOvers(watch.logs)
+  const figures = steps.map((step) => figuresOf(step, moves, watch?.lives ?? []))
   const totals = load.ledger.totals()
-  const { judgement, problems } = findings
+  process.stdout.write(`\n${stepTable(figures)}\n`)
   report(
     `${String(totals.acknowledged)} items acknowledged, ${String(judgement.rows)} rows stored, ` +
       `${String(judgement.violationCount)} violations, ${String(problems.length)} problems; ` +
       `errors ${(load.errorRatio * 100).toFixed(2)} % of tries: ${JSON.stringify(load.answers())}`,
   )
+  const { memory } = scaling
+  if (memory.samples > 0) report(`memory of the controller: ${JSON.stringify(memory)}`)
   for (const violation of judgement.violations) report(JSON.stringify(violation))
   for (const problem of problems) report(problem)
   if (values.json !== undefined) {
-    const result = {
-      felt,
-      totals,
-      answers: load.answers(),
-      errorRatio: load.errorRatio,
-      ...findings,
-    }
-    writeFileSync(values.json, `${JSON.stringify(result, undefined, 2)}\n`)
+    const answers = load.answers()
+    const result = { figures, totals, answers, errorRatio: load.errorRatio, memory, ...counts }
+    const text = JSON.stringify({ ...result, judgement, problems }, undefined, 2)
+    writeFileSync(values.json, `${text}\n`)
   }
-  process.exitCode = judgement.violationCount + problems.length === 0 ? 0 : 1
+  const isUnfinished = steps.length === 0 || steps.some(({ failure }) => failure !== undefined)
+  const isWrong = judgement.violationCount + problems.length > 0 || totals.acknowledged === 0
+  process.exitCode = isUnfinished || isWrong ? 1 : 0
 } finally {
+  await watch?.close()
   await trial.remove()
   await cluster.close()
 }
 
-/** Waits until every acknowledged item is in a committed file, then judges all files. */
-async function proved(
-  load: DisruptionLoad,
-  forward: PortForward,
-  seed: number,
-): ReturnType<typeof prove> {
-  const { AWS_ACCESS_KEY_ID: accessKeyId = '', AWS_SECRET_ACCESS_KEY: secretAccessKey = '' } =
-    await trial.storeCredentials()
-  const credentials = { accessKeyId, secretAccessKey }
-  const endpoint = `http://127.0.0.1:${String(forward.port)}`
-  const logger = createLogger({ name: 'judge', level: 'error' })
-  const options = { endpoint, region: 'us-east-1', credentials, logger }
-  const store = await openObjectStore(TRIAL_STORE, options)
-  const copy = await StoreCopy.create(store)
-  try {
-    const { acknowledged } = load.ledger.totals()
-    for (
-      const deadlineMs = performance.now() + STORED_TIMEOUT_MS;
-      performance.now() < deadlineMs;
-    ) {
-      const stored = await readStoredRequests(await copy.refresh())
-      if (stored.reduce((sum, { items }) => sum + items, 0) >= acknowledged) break
-      await sleep(POLL_MS)
-    }
-    return await prove({ store, copy, ledger: load.ledger, seed })
-  } finally {
-    await copy.remove()
-    await store.close()
-  }
+/** How the cluster is after a step that did not finish. */
+async function tell(release: SpreadRelease): Promise<void> {
+  const where = ['-n', release.namespace, 'get']
+  const pods = await cluster.run('kubectl', [...where, 'pods', '-o', 'wide'])
+  const events = await cluster.run('kubectl', [
+    ...where,
+    'events',
+    '--field-selector=type=Warning',
+    '--sort-by=.lastTimestamp',
+  ])
+  process.stdout.write(`${pods.stdout}${events.stdout.split('\n').slice(-20).join('\n')}\n`)
 }

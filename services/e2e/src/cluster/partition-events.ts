@@ -27,18 +27,31 @@ function partitionEvents(logs: readonly string[]): PartitionEvent[] {
     .sort((left, right) => left.timeMs - right.timeMs)
 }
 
+/** A partition went from one owner to the next in order. */
+export interface HandOver {
+  readonly partition: number
+  /** Unix milliseconds at which its owner stopped fetching. */
+  readonly atMs: number
+  /** From there until the next owner fetched. */
+  readonly pauseMs: number
+}
+
 /** How long no owner fetched each partition between handing over and owning again, milliseconds. */
 export function handOverPausesMs(logs: readonly string[]): number[] {
+  return handOvers(logs).map(({ pauseMs }) => pauseMs)
+}
+
+export function handOvers(logs: readonly string[]): HandOver[] {
   const pausedAtMs = new Map<number, number>()
-  const pauses: number[] = []
+  const found: HandOver[] = []
   for (const { msg, timeMs, partition, pauseMs } of partitionEvents(logs)) {
     if (msg === 'partition handed over') pausedAtMs.set(partition, timeMs - pauseMs)
     if (msg !== 'partition owned') continue
     const startMs = pausedAtMs.get(partition)
     pausedAtMs.delete(partition)
-    if (startMs !== undefined) pauses.push(timeMs - startMs)
+    if (startMs !== undefined) found.push({ partition, atMs: startMs, pauseMs: timeMs - startMs })
   }
-  return pauses
+  return found
 }
 
 /** When each partition was owned for the first time after `sinceUnixMs`, by these logs. */

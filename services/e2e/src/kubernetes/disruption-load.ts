@@ -1,69 +1,114 @@
-/** Load on a router Service while things are done to the cluster, and what its clients felt. */
+/**
+ * Load on a router Service while things are done to the cluster, and what its clients felt. It can be
+ * raised and lowered: more clients come and go, all of them of one ledger.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+
 import { Ledger } from '../ledger/ledger.ts'
 import { LedgerClient } from '../ledger/ledger-client.ts'
 import { GrpcSender, HttpSender } from '../ledger/otlp-sender.ts'
 import { RequestMaker } from '../ledger/request-maker.ts'
 
+import { OkGap } from './ok-gap.ts'
+
 export interface LoadOptions {
-  /** host of the Service; ports 4317 and 4318. */
-  readonly host: string
+  /** host:port of the routers' Service. */
+  readonly grpc: string
+  readonly http: string
   readonly seed: number
+  readonly group: ClientGroup
+}
+
+export interface ClientGroup {
   readonly clients: number
   /** Requests per second of each client. */
   readonly ratePerSecond: number
+  /** Items per request, from 1 to this. */
+  readonly itemsMax: number
 }
 
-const ITEMS_MAX = 40
 const LANES = 4
 /** That of collectors. */
 const TIMEOUT_MS = 5000
 const SAMPLE_MS = 20
 
+/** Since the window before. */
+export interface FeltWindow {
+  /** Longest time without an OK for any client. */
+  readonly longestGapMs: number
+  /** The same of the client that waited longest. */
+  readonly longestClientGapMs: number
+  readonly tries: number
+  /** Of these, those that were not answered with OK. */
+  readonly failed: number
+}
+
+interface Group {
+  readonly clients: readonly LedgerClient[]
+  readonly stop: AbortController
+  readonly running: Promise<unknown>
+}
+
 export class DisruptionLoad {
   readonly ledger = new Ledger()
-  readonly #clients: readonly LedgerClient[]
-  readonly #stop = new AbortController()
-  #running: Promise<unknown> = Promise.resolve()
+  readonly #options: LoadOptions
+  readonly #clients: LedgerClient[] = []
+  #base: Group | undefined
+  #more: Group | undefined
+  #before = { ok: 0, failed: 0 }
   #sampler: NodeJS.Timeout | undefined
-  #oks = 0
-  #lastOkMs = 0
-  #longestGapMs = 0
+  #gap = new OkGap(0)
+  /** Of those that run. */
+  readonly #gaps = new Map<LedgerClient, OkGap>()
 
-  constructor({ host, seed, clients, ratePerSecond }: LoadOptions) {
-    this.#clients = Array.from({ length: clients }, (_, client) => {
-      const maker = new RequestMaker({ client, seed, itemsMax: ITEMS_MAX })
-      const sender =
-        client % 2 === 0
-          ? new GrpcSender(`http://${host}:4317`)
-          : new HttpSender(`http://${host}:4318`)
-      return new LedgerClient({
-        ...{ ledger: this.ledger, maker, senders: [sender], ratePerSecond, lanes: LANES },
-        ...{ timeoutMs: TIMEOUT_MS, seed: seed + client },
-      })
-    })
+  constructor(options: LoadOptions) {
+    this.#options = options
   }
 
-  start(): void {
-    this.#lastOkMs = performance.now()
+  /** Resolves once every client was answered. @throws Error where one never is */
+  async start(timeoutMs: number): Promise<void> {
+    this.#gap = new OkGap(performance.now())
     this.#sampler = setInterval(() => this.#sample(), SAMPLE_MS)
-    this.#running = Promise.all(this.#clients.map((client) => client.run(this.#stop.signal)))
+    this.#base = this.#begin(this.#options.group)
+    await untilAnswered(this.#base.clients, timeoutMs)
   }
 
-  /** Since the last call of it: one disruption. */
-  takeLongestGapMs(): number {
+  /** Adds clients, unless that was done; resolves once each was answered. @throws Error where one never is */
+  async raise(group: ClientGroup, timeoutMs: number): Promise<void> {
+    this.#more ??= this.#begin(group)
+    await untilAnswered(this.#more.clients, timeoutMs)
+  }
+
+  /** Ends what was added, once it is answered. @throws Error where it never is */
+  async lower(timeoutMs: number): Promise<void> {
+    if (this.#more !== undefined) await this.#end(this.#more, timeoutMs)
+    this.#more = undefined
+  }
+
+  /** What was felt since the last call: of one disruption. */
+  takeWindow(): FeltWindow {
     this.#sample()
-    const gap = Math.max(this.#longestGapMs, performance.now() - this.#lastOkMs)
-    this.#longestGapMs = 0
-    return gap
+    const nowMs = performance.now()
+    const clientGapsMs = [...this.#gaps.values()].map((gap) => gap.take(nowMs))
+    const { ok, failed } = this.#counts()
+    const window = {
+      longestGapMs: this.#gap.take(nowMs),
+      longestClientGapMs: Math.max(0, ...clientGapsMs),
+      tries: ok + failed - this.#before.ok - this.#before.failed,
+      failed: failed - this.#before.failed,
+    }
+    this.#before = { ok, failed }
+    return window
   }
 
   /** Ends the load; what is open is sent until it is answered. @throws Error where it never is */
   async finish(timeoutMs: number): Promise<void> {
-    this.#stop.abort()
-    await this.#running
-    clearInterval(this.#sampler)
-    await Promise.all(this.#clients.map((client) => client.drain(timeoutMs)))
-    for (const client of this.#clients) client.close()
+    try {
+      await this.lower(timeoutMs)
+      if (this.#base !== undefined) await this.#end(this.#base, timeoutMs)
+    } finally {
+      clearInterval(this.#sampler)
+    }
   }
 
   /** Answers of all clients by what they said. */
@@ -76,17 +121,56 @@ export class DisruptionLoad {
   }
 
   get errorRatio(): number {
-    const { ok = 0, ...others } = this.answers()
-    const failed = Object.values(others).reduce((sum, count) => sum + count, 0)
+    const { ok, failed } = this.#counts()
     return failed / Math.max(1, ok + failed)
   }
 
+  #begin({ clients: count, ratePerSecond, itemsMax }: ClientGroup): Group {
+    const { grpc, http, seed } = this.#options
+    const stop = new AbortController()
+    const clients = Array.from({ length: count }, (_, index) => {
+      const client = this.#clients.length + index
+      const maker = new RequestMaker({ client, seed, itemsMax })
+      const sender = client % 2 === 0 ? new GrpcSender(grpc) : new HttpSender(`http://${http}`)
+      return new LedgerClient({
+        ...{ ledger: this.ledger, maker, senders: [sender], ratePerSecond, lanes: LANES },
+        ...{ timeoutMs: TIMEOUT_MS, seed: seed + client },
+      })
+    })
+    this.#clients.push(...clients)
+    for (const client of clients) this.#gaps.set(client, new OkGap(performance.now()))
+    const running = Promise.all(clients.map((client) => client.run(stop.signal)))
+    return { clients, stop, running }
+  }
+
+  #counts(): { ok: number; failed: number } {
+    const { ok = 0, ...others } = this.answers()
+    return { ok, failed: Object.values(others).reduce((sum, count) => sum + count, 0) }
+  }
+
+  async #end({ clients, stop, running }: Group, timeoutMs: number): Promise<void> {
+    // who is told to end is answered no more once all is sent: that is no gap
+    for (const client of clients) this.#gaps.delete(client)
+    stop.abort()
+    await running
+    await Promise.all(clients.map((client) => client.drain(timeoutMs)))
+    for (const client of clients) client.close()
+  }
+
   #sample(): void {
-    const oks = this.answers()['ok'] ?? 0
-    if (oks === this.#oks) return
     const nowMs = performance.now()
-    this.#longestGapMs = Math.max(this.#longestGapMs, nowMs - this.#lastOkMs)
-    this.#lastOkMs = nowMs
-    this.#oks = oks
+    this.#gap.note(this.answers()['ok'] ?? 0, nowMs)
+    for (const [client, gap] of this.#gaps) gap.note(client.answers.get('ok') ?? 0, nowMs)
+  }
+}
+
+async function untilAnswered(clients: readonly LedgerClient[], timeoutMs: number): Promise<void> {
+  const deadlineMs = performance.now() + timeoutMs
+  while (clients.some(({ answers }) => !answers.has('ok'))) {
+    if (performance.now() > deadlineMs) {
+      const heard = clients.map(({ answers }) => JSON.stringify(Object.fromEntries(answers)))
+      throw new Error(`clients were not answered: ${heard.join(', ')}`)
+    }
+    await sleep(SAMPLE_MS)
   }
 }

@@ -10,45 +10,89 @@ import type { KubernetesCluster } from './kubernetes-cluster.ts'
 const RELEASE = 'tributary'
 const SETTLE_MS = 3000
 const TIMEOUT = '--timeout=240s'
+const INGESTERS = 'statefulset/tributary-ingester'
 
 export interface Disruption {
   readonly name: string
   readonly run: () => Promise<void>
 }
 
-/** Installs on all nodes, the dev servers on the first one. */
-export async function installSpread(cluster: KubernetesCluster, namespace: string): Promise<void> {
-  const nodes = await names(cluster, 'nodes')
-  const others = nodes.slice(1)
-  for (const node of others) await cluster.kubectl('cordon', node)
-  await upgrade(cluster, namespace, 'install', ['router.replicas=0', 'ingester.replicas=0'])
-  for (const node of others) await cluster.kubectl('uncordon', node)
-  await upgrade(cluster, namespace, 'upgrade')
+/** A release on all nodes, the dev servers on the first one. Values that were set once stay set. */
+export class SpreadRelease {
+  readonly cluster: KubernetesCluster
+  readonly namespace: string
+  readonly #values = new Map<string, string>()
+
+  constructor(cluster: KubernetesCluster, namespace: string) {
+    this.cluster = cluster
+    this.namespace = namespace
+  }
+
+  /** Installs, and waits until everything is ready. */
+  async install(values: Readonly<Record<string, string>>): Promise<void> {
+    const { cluster } = this
+    const others = (await this.names('nodes')).slice(1)
+    for (const node of others) await cluster.kubectl('cordon', node)
+    await this.#apply('install', { 'router.replicas': '0', 'ingester.replicas': '0' })
+    for (const node of others) await cluster.kubectl('uncordon', node)
+    await this.upgrade({ 'router.replicas': '2', 'ingester.replicas': '3', ...values })
+  }
+
+  /** Changes values, and waits until everything is ready. */
+  upgrade(values: Readonly<Record<string, string>>): Promise<void> {
+    return this.#apply('upgrade', values)
+  }
+
+  /** Of objects: all of a kind, or those of a component of the release, in order. */
+  async names(kind: string, component?: string): Promise<string[]> {
+    const which =
+      component === undefined
+        ? []
+        : ['-n', this.namespace, '-l', `app.kubernetes.io/component=${component}`]
+    const listed = await this.cluster.kubectl('get', kind, ...which, '-o', 'name')
+    return listed
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => line.slice(line.indexOf('/') + 1))
+      .toSorted()
+  }
+
+  async untilReady(): Promise<void> {
+    for (const workload of ['deployment/tributary-router', INGESTERS]) {
+      await this.kubectl('rollout', 'status', workload, TIMEOUT)
+    }
+  }
+
+  kubectl(...args: string[]): Promise<string> {
+    return this.cluster.kubectl('-n', this.namespace, ...args)
+  }
+
+  async #apply(
+    verb: 'install' | 'upgrade',
+    values: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    for (const [name, value] of Object.entries(values)) this.#values.set(name, value)
+    const { chart, imageFlags } = this.cluster
+    const sets = [...this.#values].map(([name, value]) => `--set=${name}=${value}`)
+    const flags = ['-n', this.namespace, '-f', `${chart}/values-dev.yaml`, ...imageFlags, ...sets]
+    await this.cluster.helm(verb, RELEASE, chart, ...flags, '--wait', '--timeout=6m')
+  }
 }
 
 export function disruptions(
-  cluster: KubernetesCluster,
-  namespace: string,
+  release: SpreadRelease,
   nextImageTag: string | undefined,
 ): Disruption[] {
-  const inNamespace = ['-n', namespace]
-  const ready = async (): Promise<void> => {
-    for (const workload of ['deployment/tributary-router', 'statefulset/tributary-ingester']) {
-      await cluster.kubectl(...inNamespace, 'rollout', 'status', workload, TIMEOUT)
-    }
-  }
   const deletePods = async (component: string): Promise<void> => {
-    const selector = `app.kubernetes.io/component=${component}`
-    for (const pod of await names(cluster, 'pods', namespace, selector)) {
-      await cluster.kubectl(...inNamespace, 'delete', 'pod', pod, TIMEOUT)
-      await ready()
+    for (const pod of await release.names('pods', component)) {
+      await release.kubectl('delete', 'pod', pod, TIMEOUT)
+      await release.untilReady()
       await sleep(SETTLE_MS)
     }
   }
   const scale = async (replicas: number): Promise<void> => {
-    const to = `--replicas=${String(replicas)}`
-    await cluster.kubectl(...inNamespace, 'scale', 'statefulset/tributary-ingester', to)
-    await ready()
+    await release.kubectl('scale', INGESTERS, `--replicas=${String(replicas)}`)
+    await release.untilReady()
     await sleep(SETTLE_MS)
   }
   return [
@@ -58,30 +102,23 @@ export function disruptions(
     {
       name: 'a node drained',
       run: async () => {
-        const node = (await names(cluster, 'nodes')).at(-1)!
-        await cluster.kubectl(
-          'drain',
-          node,
-          '--ignore-daemonsets',
-          '--delete-emptydir-data',
-          TIMEOUT,
-        )
-        await ready()
-        await cluster.kubectl('uncordon', node)
+        const node = (await release.names('nodes')).at(-1)!
+        const flags = ['--ignore-daemonsets', '--delete-emptydir-data', TIMEOUT]
+        try {
+          await release.cluster.kubectl('drain', node, ...flags)
+          await release.untilReady()
+        } finally {
+          await release.cluster.kubectl('uncordon', node)
+        }
       },
     },
     {
       name: 'settings upgraded',
-      run: () => upgrade(cluster, namespace, 'upgrade', ['ingester.settings.flush-interval=6s']),
+      run: () => release.upgrade({ 'ingester.settings.flush-bytes': '7MiB' }),
     },
     ...(nextImageTag === undefined
       ? []
-      : [
-          {
-            name: 'image upgraded',
-            run: () => upgrade(cluster, namespace, 'upgrade', [`image.tag=${nextImageTag}`]),
-          },
-        ]),
+      : [{ name: 'image upgraded', run: () => release.upgrade({ 'image.tag': nextImageTag }) }]),
     {
       name: 'ingesters scaled 3 -> 1 -> 4 -> 1 -> 3',
       run: async () => {
@@ -89,32 +126,4 @@ export function disruptions(
       },
     },
   ]
-}
-
-async function upgrade(
-  cluster: KubernetesCluster,
-  namespace: string,
-  verb: 'install' | 'upgrade',
-  values: readonly string[] = [],
-): Promise<void> {
-  const spread = ['router.replicas=2', 'ingester.replicas=3', ...values]
-  const flags = ['-n', namespace, '-f', `${cluster.chart}/values-dev.yaml`, ...cluster.imageFlags]
-  const sets = spread.map((value) => `--set=${value}`)
-  await cluster.helm(verb, RELEASE, cluster.chart, ...flags, ...sets, '--wait', '--timeout=6m')
-}
-
-async function names(
-  cluster: KubernetesCluster,
-  kind: string,
-  namespace?: string,
-  selector?: string,
-): Promise<string[]> {
-  const where = namespace === undefined ? [] : ['-n', namespace]
-  const which = selector === undefined ? [] : ['-l', selector]
-  const listed = await cluster.kubectl('get', kind, ...where, ...which, '-o', 'name')
-  return listed
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => line.slice(line.indexOf('/') + 1))
-    .toSorted()
 }

@@ -32,6 +32,8 @@ interface Waiting {
   /** When it fell due; latencies count from there. */
   readonly dueMs: number
   tries: number
+  /** What the last try heard. */
+  heard: string
 }
 
 /** As a collector's sending queue; past it new requests are dropped before they are sent. */
@@ -39,6 +41,8 @@ const QUEUE_MAX = 1000
 const PAUSE_MS_MIN = 50
 const PAUSE_MS_MAX = 2000
 const TICK_MS = 20
+/** Requests that an error tells of. */
+const HEARD_MAX = 10
 /** The newest are kept for quantiles. */
 const LATENCIES_MAX = 100_000
 
@@ -88,7 +92,13 @@ export class LedgerClient {
       () => this.open === 0 || performance.now() > deadlineMs,
       () => undefined,
     )
-    if (this.open > 0) throw new Error(`${String(this.open)} requests are never answered with OK`)
+    if (this.open === 0) return
+    const heard = this.#queue.map(({ request, tries, heard: last }) => {
+      return `${String(request.number)} (${request.signal}, ${String(tries)} tries, last: ${last})`
+    })
+    throw new Error(
+      `${String(this.open)} requests are never answered with OK: ${heard.slice(0, HEARD_MAX).join(', ')}`,
+    )
   }
 
   close(): void {
@@ -115,7 +125,7 @@ export class LedgerClient {
     }
     const request = maker.next()
     ledger.begin(request)
-    this.#queue.push({ request, dueMs, tries: 0 })
+    this.#queue.push({ request, dueMs, tries: 0, heard: 'nothing' })
   }
 
   /** Sends again and again; what is open when all is over goes back to the front of the queue. */
@@ -142,7 +152,7 @@ export class LedgerClient {
     waiting.tries++
     ledger.tried(request)
     const outcome = await sender.send(request, timeoutMs)
-    this.#count(outcome)
+    waiting.heard = this.#count(outcome)
     if (outcome.kind === 'ok') {
       ledger.succeeded(request, outcome.rejected)
       this.latencies[this.#latencyCount++ % LATENCIES_MAX] = performance.now() - waiting.dueMs
@@ -154,9 +164,10 @@ export class LedgerClient {
     return true
   }
 
-  #count(outcome: Outcome): void {
+  #count(outcome: Outcome): string {
     const what =
       outcome.kind === 'ok' ? 'ok' : outcome.kind === 'unknown' ? outcome.reason : outcome.status
     this.answers.set(what, (this.answers.get(what) ?? 0) + 1)
+    return what
   }
 }

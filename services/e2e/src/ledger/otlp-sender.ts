@@ -183,6 +183,8 @@ function okOf(signal: SignalName, body: Buffer): Outcome {
   return { kind: 'ok', rejected: Number(partial?.[REJECTED_FIELDS[signal]] ?? 0) }
 }
 
+/** Of a stream that ended with its session: what ended that. */
 function reasonOf(error: Error): string {
-  return (error as NodeJS.ErrnoException).code ?? error.name
+  const { code, cause } = error as NodeJS.ErrnoException
+  return cause instanceof Error ? reasonOf(cause) : (code ?? error.name)
 }
