@@ -32,8 +32,8 @@ const CONTROLLER: Readonly<Record<string, string>> = {
   'controller.settings.scale-in-cool-down': '15s',
 }
 
-/** 13,000 items per second, beside what is sent anyway. */
-const RAISED: ClientGroup = { clients: 6, ratePerSecond: 12, itemsMax: 360 }
+/** 8,700 items per second, beside what is sent anyway. */
+const RAISED: ClientGroup = { clients: 6, ratePerSecond: 12, itemsMax: 240 }
 
 /** What was seen of the controller's pods. */
 export interface ControllerMemory {

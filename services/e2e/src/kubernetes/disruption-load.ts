@@ -28,6 +28,8 @@ export interface ClientGroup {
 }
 
 const LANES = 4
+/** Where a machine can't keep up, what waits is what is sent before a load has ended. */
+const QUEUE_MAX = 50
 /** That of collectors. */
 const TIMEOUT_MS = 5000
 const SAMPLE_MS = 20
@@ -134,7 +136,7 @@ export class DisruptionLoad {
       const sender = client % 2 === 0 ? new GrpcSender(grpc) : new HttpSender(`http://${http}`)
       return new LedgerClient({
         ...{ ledger: this.ledger, maker, senders: [sender], ratePerSecond, lanes: LANES },
-        ...{ timeoutMs: TIMEOUT_MS, seed: seed + client },
+        ...{ timeoutMs: TIMEOUT_MS, queueMax: QUEUE_MAX, seed: seed + client },
       })
     })
     this.#clients.push(...clients)

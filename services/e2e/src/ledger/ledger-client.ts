@@ -22,6 +22,8 @@ export interface LedgerClientOptions {
   /** Requests under way at once. */
   readonly lanes: number
   readonly timeoutMs: number
+  /** Requests that wait for a lane; past it new ones are dropped before they are sent. Default 1000. */
+  readonly queueMax?: number
   /** Tries after which a request is given up; default never. */
   readonly triesMax?: number
   readonly seed: number
@@ -36,7 +38,7 @@ interface Waiting {
   heard: string
 }
 
-/** As a collector's sending queue; past it new requests are dropped before they are sent. */
+/** As a collector's sending queue. */
 const QUEUE_MAX = 1000
 const PAUSE_MS_MIN = 50
 const PAUSE_MS_MAX = 2000
@@ -118,8 +120,8 @@ export class LedgerClient {
   }
 
   #make(dueMs: number): void {
-    const { ledger, maker } = this.#options
-    if (this.#queue.length >= QUEUE_MAX) {
+    const { ledger, maker, queueMax = QUEUE_MAX } = this.#options
+    if (this.#queue.length >= queueMax) {
       ledger.unsent++
       return
     }
