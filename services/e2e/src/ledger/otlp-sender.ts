@@ -185,6 +185,7 @@ function okOf(signal: SignalName, body: Buffer): Outcome {
 
 /** Of a stream that ended with its session: what ended that. */
 function reasonOf(error: Error): string {
+  if (error.name === 'TimeoutError') return 'timeout'
   const { code, cause } = error as NodeJS.ErrnoException
   return cause instanceof Error ? reasonOf(cause) : (code ?? error.name)
 }
