@@ -92,7 +92,8 @@ try {
     problems: found,
     ...counts
   } = await proveStored(trial, load.ledger, seed, watch.logs)
-  const problems = [...found, ...unanswered]
+  const unseen = watch.logs.length === 0 ? ['no log of an ingester was seen'] : []
+  const problems = [...found, ...unanswered, ...unseen]
   const moves = handOvers(watch.logs)
   const figures = steps.map((step) => figuresOf(step, moves, watch?.lives ?? []))
   const totals = load.ledger.totals()
