@@ -152,15 +152,19 @@ async function runNeighbours(
   other: string,
   noise: number,
 ): Promise<NeighbourPhase> {
-  const send = async (tenant: string, rate: number): Promise<LoadResult> => {
+  const send = async (tenant: string, rate: number, forSeconds: number): Promise<LoadResult> => {
     const transport = grpcTransport(addressOf(cluster), pool.signal, 1, tenant)
     try {
-      return await runLoad({ pool, transport, seconds: 2 * seconds, rate, inFlight: 100 })
+      return await runLoad({ pool, transport, seconds: forSeconds, rate, inFlight: 100 })
     } finally {
       transport.close()
     }
   }
-  const [load, neighbour] = await Promise.all([send('quiet', QUIET_RATE), send(other, noise)])
+  // the other first, so that what a rate lets through at once is used up
+  const others = send(other, noise, 3 * seconds)
+  await sleep(1000 * seconds)
+  const load = await send('quiet', QUIET_RATE, 2 * seconds)
+  const neighbour = await others
   await untilCommitted(cluster, store)
   report(`${name}: ${JSON.stringify({ load, neighbour })}`)
   return { name, load, neighbour }
