@@ -20,7 +20,7 @@ const TENANTS = 32
 const SIGNALS = ['logs', 'spans', 'metrics'] as const
 const ITEMS_MAX = 3
 const TIMEOUT_MS = 20_000
-const COUNT_EVERY_CYCLES = 100
+const COUNT_EVERY_CYCLES = 250
 const FILL_PREFIX = 'fill-'
 
 /** Whether a file is one of these. */
