@@ -10,7 +10,7 @@ import { lstatSync } from 'node:fs'
 import { exportRequest } from '@tributary/common/testing/otlp-messages'
 
 import { StandaloneProcess } from '../standalone-process.ts'
-import { SAMPLE_TIME, sampleRequests } from './log-samples.ts'
+import { SAMPLE_TIME, sampleRequests } from './sample-requests.ts'
 
 /** The first build that left one; each build has to read all. */
 export const STANDALONE_FIXTURE = 'standalone-1'
