@@ -36,6 +36,8 @@ export interface PartitionList {
   readonly memoryBytesMax: string
   readonly loopBusySeconds: number
   readonly flushBusySeconds: number
+  /** Of the topic; 0 where an older version does not say. */
+  readonly partitionCount: number
 }
 
 export interface DrainRequest {

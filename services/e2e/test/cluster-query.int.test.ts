@@ -18,6 +18,8 @@ const ROUNDS = 40
 const COUNT = 'select count(*)::int as n, count(distinct body)::int as d from logs'
 
 let cluster: SmallCluster
+/** As the last test that sends rows leaves it. */
+let sentInAll = 0
 
 before(async () => {
   cluster = await SmallCluster.start(PARTITIONS)
@@ -206,6 +208,7 @@ describe('tributary query on a cluster', () => {
     await cluster.add('ingester', 'alpha', NO_FLUSH)
     await cluster.add('ingester', 'beta', NO_FLUSH)
     await untilSo(live, ({ status, n }) => status === 0 && n === before.n + 9)
+    sentInAll = before.n + 9
   })
 
   it('says which rows are missing where an owner is gone, or gives a part where that is enough', async () => {
@@ -222,5 +225,19 @@ describe('tributary query on a cluster', () => {
     assert.equal(partial.status, 0, partial.err)
     assert.match(partial.err, /^partial: unflushed rows are missing of partition \d/)
     assert.equal((await cluster.run('query', COUNT, '--unflushed')).status, 2)
+  })
+
+  it('waits for owners of partitions of which nobody knows that anyone has owned them', async () => {
+    await cluster.redis.restartEmpty()
+    await cluster.sendLogs('gate', 'orphaned', 5)
+    const empty = await live('--unflushed-wait=0', '--redis-timeout=2s')
+    assert.equal(empty.status, 1)
+    assert.match(empty.err, /0: nobody owns it/)
+    // ready before it may take anything: somebody else might have it
+    await cluster.add('ingester', 'gamma', NO_FLUSH)
+    const all = await live('--unflushed-wait=1m')
+    const sent = sentInAll + 5
+    assert.deepEqual([all.status, all.n, all.d], [0, sent, sent], all.err)
+    assert.match(all.err, /\nunflushed: \d+ rows of 3 partitions\n/)
   })
 })

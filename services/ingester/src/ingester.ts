@@ -143,7 +143,7 @@ export class Ingester {
   }
 
   /** What it reads. */
-  get log(): Pick<PartitionLog, 'logId' | 'topic'> {
+  get log(): Pick<PartitionLog, 'logId' | 'topic' | 'partitionCount'> {
     return this.#parts.log
   }
 

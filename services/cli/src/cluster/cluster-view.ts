@@ -89,6 +89,19 @@ export class ClusterAccess {
     return client
   }
 
+  /** How many partitions the topic has, as the first ingester to answer says; 0: none does. */
+  async partitionCount({ members }: ClusterView): Promise<number> {
+    const asked = members
+      .filter(({ role }) => role === 'ingester')
+      .map(({ address }) => this.clientOf(address).listPartitions(ASK_TIMEOUT_MS))
+    try {
+      return (await Promise.any(asked)).partitionCount
+    } catch {
+      // each failure is that of an ingester, and the partitions of those are asked for one by one
+      return 0
+    }
+  }
+
   /** @throws AppError metadata_unavailable */
   async report(): Promise<ClusterReport> {
     const view = await this.view()

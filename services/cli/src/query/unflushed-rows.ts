@@ -14,6 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { FileSelection } from '@tributary/common/catalogue/file-index'
 import { AppError, toAppError } from '@tributary/common/errors'
 import type { UnflushedFile, UnflushedRange } from '@tributary/common/ingester-service'
+import type { ClusterView } from '@tributary/common/metadata/cluster-metadata'
 import { SIGNAL_NAMES } from '@tributary/common/signal'
 
 import type { ClusterAccess } from '../cluster/cluster-view.ts'
@@ -35,7 +36,7 @@ export interface UnflushedRows {
 
 /** Of one partition: encoding its memory takes a second or two. */
 const READ_TIMEOUT_MS = 120_000
-/** A partition that changes hands is asked for again, and an ingester with other readers too. */
+/** At least: a partition that changes hands is asked for again, and an ingester with other readers too. */
 const TRIES_MAX = 6
 const PAUSE_MS = 500
 
@@ -54,10 +55,12 @@ export async function fetchUnflushed(
   try {
     const fetched: FetchedPartition[] = []
     let missing = new Map<number, string>()
-    for (let tries = 1; tries === 1 || (missing.size > 0 && tries <= TRIES_MAX); tries++) {
+    const mayTry = (tries: number): boolean =>
+      tries <= TRIES_MAX || performance.now() < question.untilMs
+    for (let tries = 1; tries === 1 || (missing.size > 0 && mayTry(tries)); tries++) {
       if (tries > 1) await sleep(PAUSE_MS)
-      const wanted = tries === 1 ? undefined : missing
-      const round = await askOwners(access, question, join(folder, String(tries)), wanted)
+      const done = new Set(fetched.map(({ cut }) => cut.id.partition))
+      const round = await askOwners(access, question, join(folder, String(tries)), done)
       fetched.push(...round.fetched)
       missing = round.missing
     }
@@ -99,17 +102,21 @@ async function askOwners(
   access: ClusterAccess,
   question: Question,
   prefix: string,
-  wanted: ReadonlyMap<number, string> | undefined,
+  done: ReadonlySet<number>,
 ): Promise<Round> {
-  const { leases, members } = await access.view()
+  const view = await access.view()
+  const { leases, members } = view
   const addresses = new Map(members.map(({ id, address }) => [id, address]))
   const round: Round = { fetched: [], missing: new Map() }
-  const byOwner = Map.groupBy(
-    [...leases.values()].filter(({ partition }) => wanted?.has(partition) !== false),
-    ({ owner }) => addresses.get(owner),
-  )
+  // anew at each try: an ingester that has just started may be the first to say how many there are
+  const all = [...partitionsOf(view, await access.partitionCount(view))]
+  const left = all.filter((partition) => !done.has(partition))
+  const byOwner = Map.groupBy(left, (partition) => {
+    const owner = leases.get(partition)?.owner
+    return owner === undefined ? undefined : addresses.get(owner)
+  })
   const asked = [...byOwner].map(async ([address, owned]) => {
-    for (const { partition } of owned) {
+    for (const partition of owned) {
       if (address === undefined) {
         round.missing.set(partition, 'nobody owns it')
         continue
@@ -122,6 +129,12 @@ async function askOwners(
   })
   await Promise.all(asked)
   return round
+}
+
+/** All there are: rows may have come to one that nobody has owned yet. A topic has one at least. */
+function partitionsOf({ leases }: ClusterView, count: number): ReadonlySet<number> {
+  const numbers = Array.from({ length: Math.max(1, count) }, (_, partition) => partition)
+  return new Set([...numbers, ...leases.keys()])
 }
 
 /** Why it could not be read, where it could not. */

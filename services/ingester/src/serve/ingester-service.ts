@@ -195,7 +195,7 @@ function notReady(): Error {
 
 /** What an ingester tells about itself and its partitions. */
 export function partitionListOf(ingester: Ingester): PartitionList {
-  const { logId, topic } = ingester.log
+  const { logId, topic, partitionCount } = ingester.log
   return {
     member: ingester.member,
     logId,
@@ -205,6 +205,7 @@ export function partitionListOf(ingester: Ingester): PartitionList {
     memoryBytes: String(ingester.memoryBytes),
     memoryBytesMax: String(ingester.memoryBytesMax),
     ...ingester.busy,
+    partitionCount,
   }
 }
 

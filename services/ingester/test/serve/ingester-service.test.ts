@@ -98,6 +98,7 @@ describe('IngesterService', () => {
     const list = await meanwhile(client.listPartitions(10_000))
     assert.equal(list.logId, world.broker.logId)
     assert.equal(list.isDraining, false)
+    assert.equal(list.partitionCount, 2)
     assert.deepEqual(
       list.partitions.map(({ partition, state, start, next, unflushedRows, lagOffsets }) => {
         return [partition, state, start, next, Number(unflushedRows) > 0, lagOffsets]
