@@ -3,6 +3,7 @@
  * servers, lifecycle, and the one way to end by itself. The role adds its parts in the order in which
  * they start; admin comes early, so that an orchestrator sees a long start as alive but not ready.
  */
+import { hostname } from 'node:os'
 import { fileURLToPath } from 'node:url'
 
 import {
@@ -18,6 +19,8 @@ import { Lifecycle, type Component } from './lifecycle.ts'
 import { createLogger, type Logger, type LogLevel } from './logger.ts'
 import { createRegistry, Gauge, type Registry } from './metrics.ts'
 import { openServerCertificate, type ServerCertificate } from './server-certificate.ts'
+import { openTracing } from './tracing-opening.ts'
+import type { Tracing } from './tracing.ts'
 
 /** From the end of the last part to that of the process; without open calls it takes none of it. */
 const LINGER_MS_MAX = 500
@@ -30,6 +33,9 @@ export interface RoleProcessConfig extends Pick<
   readonly adminPort: number
   readonly adminGrpcPort: number
   readonly stopTimeoutMs: number
+  /** Of a role that is traced. */
+  readonly tracesEndpoint?: string | undefined
+  readonly tracesSampleRatio?: number
 }
 
 export interface RoleProcessOptions {
@@ -53,6 +59,7 @@ export class RoleProcess {
   readonly #options: RoleProcessOptions
   readonly #lifecycle: Lifecycle
   #certificate: ServerCertificate | undefined
+  #tracing: Tracing | undefined
   #admin: AdminServer | undefined
   #adminGrpc: AdminGrpcServer | undefined
   #failure: unknown
@@ -69,6 +76,11 @@ export class RoleProcess {
   /** The server's certificate, once the admin part has started; undefined without TLS. */
   get certificate(): ServerCertificate | undefined {
     return this.#certificate
+  }
+
+  /** Once the admin part has started; undefined where it is off. */
+  get tracing(): Tracing | undefined {
+    return this.#tracing
   }
 
   /** The port listened on, once the admin part has started. */
@@ -90,7 +102,7 @@ export class RoleProcess {
     this.#lifecycle.add(part)
   }
 
-  /** Adds event loop monitor, certificate and admin servers. */
+  /** Adds event loop monitor, tracing, certificate and admin servers. */
   addAdmin(): void {
     const monitor = new EventLoopMonitor(this.registry)
     this.add({
@@ -101,6 +113,19 @@ export class RoleProcess {
       stop: () => {
         monitor.stop()
       },
+    })
+    this.add({
+      name: 'tracing',
+      start: async () => {
+        const { name, config } = this.#options
+        const parts = { name, instance: `${hostname()}/${String(process.pid)}` }
+        this.#tracing = await openTracing(config, {
+          ...parts,
+          clock: systemClock,
+          logger: this.logger,
+        })
+      },
+      stop: () => this.#tracing?.close(),
     })
     this.add({
       name: 'certificate',

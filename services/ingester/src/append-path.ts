@@ -13,6 +13,7 @@ import assert from 'node:assert/strict'
 import type { SlabSpace } from './memtable/slab-pool.ts'
 import type { IngesterMetrics } from './metrics.ts'
 import type { Partition } from './partition.ts'
+import type { BatchTrace } from './partition-traces.ts'
 import { Standstill } from './standstill.ts'
 import { Wal, type WalOptions } from './wal/wal.ts'
 
@@ -108,15 +109,22 @@ export class AppendPath {
   /**
    * Takes the batch in a reserved space; resolves when it is durable.
    *
+   * @param traces of traced requests that have rows in it
    * @throws AppError log_full, log_unavailable from the WAL
    */
-  async append(space: SlabSpace, header: EnvelopeHeader): Promise<void> {
+  async append(
+    space: SlabSpace,
+    header: EnvelopeHeader,
+    traces?: readonly string[],
+  ): Promise<void> {
     const { partition, metrics, wal } = this.#options
     const startMs = wal.clock.monotonicMs()
     try {
       const offset = await this.#wal.append(space.bytes)
       metrics.walWritten((wal.clock.monotonicMs() - startMs) / 1000)
-      partition.insert(offset, space, header, arrivalUnixMs(header))
+      const trace: BatchTrace | undefined =
+        traces === undefined ? undefined : { name: 'wal', parents: traces, sinceMs: startMs }
+      partition.insert(offset, space, header, arrivalUnixMs(header), trace)
       this.#standstill.stored()
     } catch (error) {
       partition.giveUp(space)

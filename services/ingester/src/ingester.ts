@@ -16,6 +16,7 @@ import type { ClusterMetadata } from '@tributary/common/metadata/cluster-metadat
 import { serializeIngesterStatus } from '@tributary/common/metadata/ingester-status'
 import { memberIdOf } from '@tributary/common/metadata/member-identity'
 import type { Registry } from '@tributary/common/metrics'
+import type { Tracing } from '@tributary/common/tracing'
 import type { ObjectStore } from '@tributary/common/object-store/object-store'
 import { logTag, type PartitionId } from '@tributary/common/paths'
 import { ClusterMetrics, type PartitionFigures } from './cluster-metrics.ts'
@@ -49,6 +50,8 @@ export interface IngesterParts {
   /** Ids of members, requests and files. */
   readonly randomBytes: (count: number) => Uint8Array
   readonly busy: () => IngesterBusy
+  /** Undefined: nothing is traced. */
+  readonly tracing?: Tracing | undefined
   /** Files by tenant, signal and hour; undefined: readers take the chains. */
   readonly index?: FileIndex
 }
@@ -296,7 +299,7 @@ export class Ingester {
   }
 
   #makeShared(): SharedParts {
-    const { store, encoder, fs, clock, logger, registry, metrics } = this.#parts
+    const { store, encoder, fs, clock, logger, registry, metrics, tracing } = this.#parts
     const {
       memtableBytesMax,
       slabBytes = SLAB_BYTES,
@@ -323,6 +326,7 @@ export class Ingester {
       logger,
       metrics,
       observe: metrics.stage.bind(metrics),
+      tracing,
       settings: partition,
       flushSettings: flush,
     }

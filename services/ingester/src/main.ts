@@ -221,6 +221,7 @@ class IngesterRole {
         loopBusySeconds: performance.eventLoopUtilization().active / 1000,
         flushBusySeconds: this.#encoder?.busySeconds ?? 0,
       }),
+      tracing: this.#process.tracing,
     }
   }
 

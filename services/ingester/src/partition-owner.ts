@@ -22,6 +22,7 @@ import { PartitionProgress } from './fetch/partition-progress.ts'
 import { checkRecord } from './fetch/record-check.ts'
 import { RecordIntake } from './fetch/record-intake.ts'
 import { Partition, type FlushedRange, type UnflushedSnapshot } from './partition.ts'
+import type { BatchTrace } from './partition-traces.ts'
 import type { SharedParts } from './shared-parts.ts'
 import { WalCache, type CachedRecord, type WalCacheOptions } from './wal/wal-cache.ts'
 
@@ -355,9 +356,16 @@ export class PartitionOwner implements FeedTarget, GatedOwner {
       void this.#check(record.offset)
       return
     }
-    this.#intake.add({ offset: record.offset, appendUnixMs: record.appendUnixMs, space, header })
+    const { offset, appendUnixMs, traceparent } = record
+    const trace = traceparent === undefined ? undefined : this.#traceOf(traceparent)
+    this.#intake.add({ offset, appendUnixMs, space, header, trace })
     this.#next = record.offset + 1n
     this.#progress.fetched(this.#next, record.appendUnixMs)
+  }
+
+  #traceOf(traceparent: string): BatchTrace {
+    const sinceMs = this.#options.shared.clock.monotonicMs()
+    return { name: 'fetch', parents: [traceparent], sinceMs }
   }
 
   /** Fetches a record that could not be read again: takes it, or puts it aside and goes on behind it. */

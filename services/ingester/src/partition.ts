@@ -15,13 +15,14 @@ import { decodeEnvelope, type EnvelopeHeader } from '@tributary/common/columnar/
 import { CheckpointWriter } from '@tributary/common/commit/checkpoint-writer'
 import type { CommitChain } from '@tributary/common/commit/commit-chain'
 import type { CommitHole, CommitRecord } from '@tributary/common/commit/commit-record'
-import { AppError } from '@tributary/common/errors'
+import { AppError, toAppError } from '@tributary/common/errors'
 import { failpoint } from '@tributary/common/failpoint'
 import type { PartitionId } from '@tributary/common/paths'
 import { Flusher } from './flush/flusher.ts'
 import type { SharedParts } from './shared-parts.ts'
 import { Memtable, type MemtableEntry } from './memtable/memtable.ts'
 import type { SlabSpace } from './memtable/slab-pool.ts'
+import { PartitionTraces, type BatchTrace } from './partition-traces.ts'
 import { RepeatRemoval } from './repeat-removal.ts'
 
 /** What a flush committed. */
@@ -73,12 +74,15 @@ export class Partition {
   #flushing: Promise<void> | undefined
   #ageTimer: Timer | undefined
   #failure: AppError | undefined
+  readonly #traces: PartitionTraces | undefined
 
   private constructor(options: PartitionOptions, repeats: RepeatRemoval) {
     this.#options = options
     this.#repeats = repeats
     const { id, writer, epoch, chain, shared, admitPoison } = options
     const { store, encoder, fs, clock, logger, observe } = shared
+    const { tracing } = shared
+    if (tracing !== undefined) this.#traces = new PartitionTraces(tracing, clock, id)
     this.#memtable = new Memtable(shared.slabs, chain.end)
     this.#checkpoints = new CheckpointWriter({ store, id, chain, logger })
     // a flush waits with one listener per table
@@ -90,7 +94,8 @@ export class Partition {
       fs,
       clock,
       logger,
-      observe,
+      observe: this.#traces?.alongside(observe) ?? observe,
+      observeTable: this.#traces?.stage,
       writer,
       epoch,
       chain,
@@ -177,12 +182,22 @@ export class Partition {
     this.#memtable.giveUp(space)
   }
 
-  /** Takes a batch that the log has, and begins a flush where one is due. Offsets ascend. */
-  insert(offset: bigint, space: SlabSpace, header: EnvelopeHeader, appendUnixMs: number): void {
+  /**
+   * Takes a batch that the log has, and begins a flush where one is due. Offsets ascend.
+   * @param trace of a batch with rows of traced requests
+   */
+  insert(
+    offset: bigint,
+    space: SlabSpace,
+    header: EnvelopeHeader,
+    appendUnixMs: number,
+    trace?: BatchTrace,
+  ): void {
     const { clock, metrics } = this.#options.shared
     const repeats = this.#repeats.split(header, appendUnixMs)
     const nowMs = clock.monotonicMs()
-    this.#memtable.insert({ offset, space, header, appendUnixMs, repeats, nowMs })
+    const traceparent = trace === undefined ? undefined : this.#traces?.taken(trace, offset, nowMs)
+    this.#memtable.insert({ offset, space, header, appendUnixMs, repeats, nowMs, traceparent })
     metrics.appended(header.rowCount, space.bytes.length, repeats.suppressedRows)
     this.flushWhenDue()
   }
@@ -275,15 +290,18 @@ export class Partition {
       return
     }
     const startMs = clock.monotonicMs()
+    this.#traces?.flushBegins(frozen, startMs)
     const holes = this.#holes.filter((hole) => BigInt(hole.end) <= frozen.end)
     let records: readonly CommitRecord[]
     try {
       await failpoint('flush:frozen')
       records = await this.#flusher.flush(frozen, holes)
     } catch (error) {
+      this.#traces?.flushEnds(toAppError(error).code)
       this.#fail(error)
       throw error
     }
+    this.#traces?.flushEnds()
     this.#holes = this.#holes.filter((hole) => !holes.includes(hole))
     memtable.release()
     const seconds = (clock.monotonicMs() - startMs) / 1000

@@ -3,6 +3,7 @@ import type { Clock } from '@tributary/common/clock'
 import type { FileSystem } from '@tributary/common/file-system'
 import { LIMITS } from '@tributary/common/limits'
 import type { Logger } from '@tributary/common/logger'
+import type { Tracing } from '@tributary/common/tracing'
 import type { ObjectStore } from '@tributary/common/object-store/object-store'
 import type { StageObserver } from './flush/flush-stage.ts'
 import type { TableEncoder } from './flush/table-encoder.ts'
@@ -28,6 +29,8 @@ export interface SharedParts {
   readonly logger: Logger
   readonly metrics: IngesterMetrics
   readonly observe: StageObserver
+  /** Goes on with traces of batches; undefined: nothing is traced. */
+  readonly tracing?: Tracing | undefined
   readonly settings: PartitionSettings
   readonly flushSettings: FlushSettings
 }

@@ -13,6 +13,7 @@ import type { Logger } from '@tributary/common/logger'
 import { Gauge, type Registry } from '@tributary/common/metrics'
 import type { ObjectStore } from '@tributary/common/object-store/object-store'
 import type { PartitionId } from '@tributary/common/paths'
+import type { Tracing } from '@tributary/common/tracing'
 import { AppendPath } from './append-path.ts'
 import { FlushPool } from './flush/flush-pool.ts'
 import { SchemaCache } from './flush/schema-cache.ts'
@@ -48,6 +49,8 @@ export interface StandalonePartitionOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly registry: Registry
+  /** Undefined: nothing is traced. */
+  readonly tracing?: Tracing | undefined
   readonly onFatal: (error: unknown) => void
   /** What a simulation replaces: the disk, flush workers, chance, the size of slabs. Default: those of the machine. */
   readonly fs?: FileSystem
@@ -154,6 +157,7 @@ async function openSharedParts(
     logger,
     metrics,
     observe,
+    tracing: options.tracing,
     settings,
     flushSettings: flushSettingsOf(settings),
   }

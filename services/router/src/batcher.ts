@@ -17,6 +17,7 @@ import { writeEnvelopeInto } from '@tributary/common/columnar/envelope-writer'
 import type { EnvelopeChunk, EnvelopeHeader } from '@tributary/common/columnar/envelope'
 import { SlowRequest } from '@tributary/common/otlp/decoder'
 import { SIGNAL_NAMES, type Signal } from '@tributary/common/signal'
+import type { TraceSpan } from '@tributary/common/tracing'
 import assert from 'node:assert/strict'
 import { BuilderPool } from './builder-pool.ts'
 
@@ -29,8 +30,12 @@ export interface BatchSpace {
 export interface BatchSink<Space extends BatchSpace = BatchSpace> {
   /** Memory for one envelope; `append` must follow. @throws AppError overloaded */
   reserve(byteCount: number): Space
-  /** Resolves when the batch is durable. @throws AppError */
-  append(space: Space, header: EnvelopeHeader): Promise<void>
+  /**
+   * Resolves when the batch is durable.
+   * @param traces of traced requests that have rows in it
+   * @throws AppError
+   */
+  append(space: Space, header: EnvelopeHeader, traces?: readonly string[]): Promise<void>
 }
 
 export interface BatcherOptions<Space extends BatchSpace> {
@@ -54,7 +59,12 @@ export interface OpenBatch {
   readonly name: string
   readonly builder: BatchBuilder
   readonly durable: PromiseWithResolvers<void>
+  /** Of traced requests that have rows in it; undefined: none. */
+  traces: string[] | undefined
 }
+
+/** Traces that go on with a batch: what it costs stays small, however many requests are traced. */
+const TRACES_MAX = 16
 
 /**
  * What a large request appends at a time. Writing its envelopes holds the event loop (2 MiB: 2 ms),
@@ -96,6 +106,7 @@ export class Batcher<Space extends BatchSpace = BatchSpace> {
     tenant: string,
     signal: Signal,
     fill: (builder: BatchBuilder) => T,
+    trace?: TraceSpan,
   ): { readonly filled: T; readonly durable: Promise<void> } {
     const batch = this.open(tenant, signal)
     const { builder } = batch
@@ -112,7 +123,7 @@ export class Batcher<Space extends BatchSpace = BatchSpace> {
       // also after a refusal: an empty batch would take an offset of the log
       if (builder.rowCount === 0) this.leave(batch)
     }
-    return { filled, durable: filled.rows === 0 ? Promise.resolve() : this.filled(batch) }
+    return { filled, durable: filled.rows === 0 ? Promise.resolve() : this.filled(batch, trace) }
   }
 
   /** The batch that takes rows of a tenant and signal; `filled` or `leave` must follow at once. */
@@ -123,7 +134,8 @@ export class Batcher<Space extends BatchSpace = BatchSpace> {
     const openMax = this.#options.tenantsMax * SIGNAL_NAMES.length
     assert(this.#open.size < openMax, 'the tenant limit bounds the open batches')
     const builder = this.#builders.take(signal)
-    const batch = { tenant, name, builder, durable: Promise.withResolvers<void>() }
+    const durable = Promise.withResolvers<void>()
+    const batch = { tenant, name, builder, durable, traces: undefined }
     this.#open.set(name, batch)
     return batch
   }
@@ -135,8 +147,12 @@ export class Batcher<Space extends BatchSpace = BatchSpace> {
   }
 
   /** Takes the rows that were added; settles with the batch. */
-  filled(batch: OpenBatch): Promise<void> {
+  filled(batch: OpenBatch, trace?: TraceSpan): Promise<void> {
     const { builder, durable } = batch
+    if (trace !== undefined) {
+      batch.traces ??= []
+      if (batch.traces.length < TRACES_MAX) batch.traces.push(trace.traceparent)
+    }
     const { batchBytesMax, batchRowsMax } = this.#options
     if (builder.rowCount >= batchRowsMax || builder.estimatedBytes() >= batchBytesMax) {
       this.#close(batch)
@@ -157,10 +173,17 @@ export class Batcher<Space extends BatchSpace = BatchSpace> {
    * Appends batches that a request filled for itself, group after group; settles when all of them
    * have, or with the first group that failed.
    */
-  async appendOwn(tenant: string, builders: readonly BatchBuilder[]): Promise<void> {
+  async appendOwn(
+    tenant: string,
+    builders: readonly BatchBuilder[],
+    trace?: TraceSpan,
+  ): Promise<void> {
+    const traces = trace === undefined ? undefined : [trace.traceparent]
     for (let from = 0; from < builders.length;) {
       const end = groupEnd(builders, from)
-      const group = builders.slice(from, end).map((builder) => this.#append(tenant, builder))
+      const group = builders
+        .slice(from, end)
+        .map((builder) => this.#append(tenant, builder, traces))
       const outcomes = await Promise.allSettled(group)
       const failed = outcomes.find((outcome) => outcome.status === 'rejected')
       if (failed !== undefined) throw failed.reason
@@ -192,21 +215,25 @@ export class Batcher<Space extends BatchSpace = BatchSpace> {
   }
 
   #close(batch: OpenBatch): void {
-    const { tenant, name, builder, durable } = batch
+    const { tenant, name, builder, durable, traces } = batch
     this.#open.delete(name)
-    const appended = this.#append(tenant, builder)
+    const appended = this.#append(tenant, builder, traces)
     this.#builders.give(builder)
     appended.then(durable.resolve, durable.reject)
   }
 
   /** Serializes at once, so that the builder may be emptied; resolves when durable. */
-  async #append(tenant: string, builder: BatchBuilder): Promise<void> {
+  async #append(
+    tenant: string,
+    builder: BatchBuilder,
+    traces: readonly string[] | undefined,
+  ): Promise<void> {
     const header = this.#headerOf(tenant, builder)
     const { sink } = this.#options
     const space = writeEnvelopeInto(header, builder, (byteCount) => sink.reserve(byteCount))
     this.#inFlight++
     try {
-      await sink.append(space, header)
+      await sink.append(space, header, traces)
     } finally {
       this.#inFlight--
       if (this.#open.size > 0) this.#schedule()

@@ -1,4 +1,5 @@
 import type { Signal } from '@tributary/common/signal'
+import type { TraceSpan } from '@tributary/common/tracing'
 import type { TenantPolicy } from '@tributary/common/tenants/tenant-policy'
 
 export type BodyEncoding = 'protobuf' | 'json'
@@ -14,6 +15,8 @@ export interface ExportRequest {
   readonly body: Uint8Array
   /** Milliseconds that the client still waits, or undefined where it did not say. */
   readonly deadlineMs: number | undefined
+  /** Of a request that is traced. */
+  readonly trace?: TraceSpan | undefined
 }
 
 export interface ExportOutcome {

@@ -18,6 +18,7 @@ import {
   type DecodeOutcome,
 } from '@tributary/common/otlp/decoder'
 import { transcodeJson, transcodeLargeJson } from '@tributary/common/otlp/json-transcoder'
+import { traced, type TraceSpan } from '@tributary/common/tracing'
 import type { Batcher } from './batcher.ts'
 import type { ExportHandler, ExportOutcome, ExportRequest } from './export-handler.ts'
 import type { ItemClock } from './item-clock.ts'
@@ -60,16 +61,21 @@ async function ingest(
   let added: { readonly filled: DecodeOutcome; readonly durable: Promise<void> }
   const startMs = clock.monotonicMs()
   try {
-    added = options.batcher.add(request.tenant, request.signal, (builder) =>
-      decodeInto(builder, body, decodeOptions(request, options)),
+    added = options.batcher.add(
+      request.tenant,
+      request.signal,
+      (builder) => decodeInto(builder, body, decodeOptions(request, options)),
+      request.trace,
     )
   } catch (error) {
     // few bytes, but thousands of resources, keys or odd items
     if (error instanceof SlowRequest) return ingestLarge(request, body, options)
     throw error
   }
-  metrics.decoded(clock.monotonicMs() - startMs)
-  await added.durable
+  const endMs = clock.monotonicMs()
+  metrics.decoded(endMs - startMs)
+  request.trace?.child('decode', startMs).end(endMs)
+  await traced(request.trace, 'store', clock, added.durable)
   return added.filled
 }
 
@@ -94,13 +100,22 @@ export function decodeOptions(request: ExportRequest, options: DecodeSettings): 
 }
 
 /** Decodes without holding the event loop. @returns how long it took without the turns of others, ms */
-export async function decodeInSlices(decoder: LargeRequestDecoder, clock: Clock): Promise<number> {
+export async function decodeInSlices(
+  decoder: LargeRequestDecoder,
+  clock: Clock,
+  trace: TraceSpan | undefined,
+): Promise<number> {
+  const span = trace?.child('decode', clock.monotonicMs())
   let tookMs = 0
   for (;;) {
     const startMs = clock.monotonicMs()
     const isDone = decoder.step(startMs + LIMITS.decodeSliceMs)
-    tookMs += clock.monotonicMs() - startMs
-    if (isDone) return tookMs
+    const endMs = clock.monotonicMs()
+    tookMs += endMs - startMs
+    if (isDone) {
+      span?.end(endMs)
+      return tookMs
+    }
     await nextTurn()
   }
 }
@@ -121,8 +136,9 @@ async function ingestLarge(
     monotonicMs: () => clock.monotonicMs(),
   })
   try {
-    metrics.decoded(await decodeInSlices(decoder, clock))
-    await batcher.appendOwn(request.tenant, decoder.batches)
+    metrics.decoded(await decodeInSlices(decoder, clock, request.trace))
+    const appended = batcher.appendOwn(request.tenant, decoder.batches, request.trace)
+    await traced(request.trace, 'store', clock, appended)
   } finally {
     for (const { builder } of decoder.own.all) batcher.release(builder)
   }

@@ -252,6 +252,7 @@ class Router {
       heldBytesMax: inflightBytesMax * PARTITION_SHARE,
       produceTimeoutMs,
       lingerMsMax: produceLingerMaxMs,
+      tracing: this.#process.tracing,
     })
     exposeLanes(this.#process.registry, lanes, brokers)
     return createRoutedHandler({

@@ -122,6 +122,7 @@ export class Receiving {
       logger: process.logger,
       metrics: new ReceiverMetrics(process.registry, admission),
       clock: systemClock,
+      tracing: process.tracing,
     }
     const grpc = createGrpcReceiver({ ...shared, port: otlpGrpcPort })
     const http = createHttpReceiver({ ...shared, port: otlpHttpPort })

@@ -22,6 +22,7 @@ import {
 import type { OwnBatch } from '@tributary/common/otlp/own-batches'
 import { TouchedBatches } from '@tributary/common/otlp/touched-batches'
 import { NOT_KNOWN } from '@tributary/common/routing/shard'
+import { traced } from '@tributary/common/tracing'
 import type { OpenBatch } from './batcher.ts'
 import type { ExportHandler, ExportRequest } from './export-handler.ts'
 import {
@@ -90,8 +91,10 @@ async function ingest(
     if (error instanceof SlowRequest) return ingestLarge(request, body, route, options)
     throw error
   }
-  options.metrics.decoded(options.clock.monotonicMs() - startMs)
-  await stored(added, body.length)
+  const endMs = options.clock.monotonicMs()
+  options.metrics.decoded(endMs - startMs)
+  request.trace?.child('decode', startMs).end(endMs)
+  await traced(request.trace, 'store', options.clock, stored(added, body.length))
   return added.outcome
 }
 
@@ -102,8 +105,11 @@ function addToLane(
   options: RoutedHandlerOptions,
 ): Added {
   lane.check()
-  const { filled, durable } = lane.batcher.add(request.tenant, request.signal, (builder) =>
-    decodeInto(builder, body, decodeOptions(request, options)),
+  const { filled, durable } = lane.batcher.add(
+    request.tenant,
+    request.signal,
+    (builder) => decodeInto(builder, body, decodeOptions(request, options)),
+    request.trace,
   )
   return { outcome: filled, lanes: filled.rows === 0 ? NO_LANES : [lane], durable }
 }
@@ -137,7 +143,9 @@ function addToLanes(
   const filled = opened.filter(
     ({ batch }, index) => batch.builder.rowCount > touched.all[index]!.savepoint.rowCount,
   )
-  const durable = Promise.all(filled.map(({ lane, batch }) => lane.batcher.filled(batch)))
+  const durable = Promise.all(
+    filled.map(({ lane, batch }) => lane.batcher.filled(batch, rest.trace)),
+  )
   return { outcome, lanes: filled.map(({ lane }) => lane), durable }
 }
 
@@ -179,10 +187,11 @@ async function ingestLarge(
       lane.batcher.appendOwn(
         request.tenant,
         batches.map(({ builder }) => builder),
+        request.trace,
       ),
     )
     const added = { lanes: [...byLane.keys()], durable: allOf(appends), outcome: decoder.outcome }
-    await stored(added, body.length)
+    await traced(request.trace, 'store', options.clock, stored(added, body.length))
     return withoutOversize(decoder.outcome, fitting)
   } finally {
     releaseAll(decoder, lanes)
@@ -205,7 +214,7 @@ async function decodeLarge(
     route: route.only === NOT_KNOWN ? route.begin() : undefined,
   })
   try {
-    metrics.decoded(await decodeInSlices(decoder, clock))
+    metrics.decoded(await decodeInSlices(decoder, clock, request.trace))
     return decoder
   } catch (error) {
     releaseAll(decoder, lanes)

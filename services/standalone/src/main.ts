@@ -166,6 +166,7 @@ class Standalone {
       clock: systemClock,
       logger: this.#process.logger,
       registry: this.#process.registry,
+      tracing: this.#process.tracing,
       onFatal: (error) => {
         // the rows lie in the log for the next start
         this.#receiving.stopServing()

@@ -11,8 +11,8 @@ Made from the tables in \`services/common/src/config/*settings.ts\` by
 \`node services/e2e/tools/configuration-docs.ts\`; a test compares them.
 
 Every setting is a flag of the roles that have it and an environment variable: \`tributary standalone\`
-has the sections up to the object store; \`tributary router\` has process (without \`--data-dir\`),
-receiving, TLS, credentials, cluster, routing, Kafka and Redis; \`tributary ingester\` has process, TLS (of
+has the sections up to the object store; \`tributary router\` has process (without \`--data-dir\`), tracing,
+receiving, TLS, credentials, cluster, routing, Kafka and Redis; \`tributary ingester\` has process, \`--traces-endpoint\`, TLS (of
 the admin ports), flushing, object store, cluster, Kafka, Redis, and those from [Ownership](#ownership) to [Local copy of the log](#local-copy-of-the-log);
 \`tributary controller\` has process (without \`--data-dir\`), TLS (of the admin ports), \`--member-name\`, Redis up to \`--redis-timeout\`, and those from [Kubernetes](#kubernetes) on. A flag beats a variable, a variable beats the default. All problems are reported at once, and the process does not
 start with any. Sizes take \`KiB\`, \`MiB\`, \`GiB\` (powers of 1024) and \`kB\`, \`MB\`, \`GB\` (powers of

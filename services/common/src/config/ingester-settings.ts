@@ -13,6 +13,7 @@ import {
   walSettings,
 } from './settings.ts'
 import { TLS_RELATIONS, tlsSettings } from './tls-settings.ts'
+import { tracingSettings } from './tracing-settings.ts'
 
 const MIB = 1024 * 1024
 const SECOND_MS = 1000
@@ -59,6 +60,7 @@ export const walCacheSettings = {
 export const ingesterSettings = {
   ...dataSettings,
   ...processSettings,
+  ...tracingSettings,
   ...clusterSettings,
   ...tlsSettings,
   ...ownershipSettings,
@@ -72,6 +74,7 @@ export type IngesterConfig = ConfigOf<typeof ingesterSettings>
 
 export const INGESTER_SECTIONS: readonly SettingSection[] = [
   { title: 'Process', table: { ...dataSettings, ...processSettings } },
+  { title: 'Tracing', table: tracingSettings },
   { title: 'Cluster', table: clusterSettings },
   { title: 'TLS', table: tlsSettings },
   { title: 'Ownership', table: ownershipSettings },

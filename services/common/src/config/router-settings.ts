@@ -8,6 +8,7 @@ import type { ConfigOf, Relation } from './setting-table.ts'
 import { flushSettings, portsDiffer, processSettings, receiveSettings } from './settings.ts'
 import { credentialSettings, tenantSettings } from './tenant-settings.ts'
 import { TLS_RELATIONS, tlsSettings } from './tls-settings.ts'
+import { samplingSettings } from './tracing-settings.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -42,6 +43,7 @@ export const routingSettings = {
 
 export const routerSettings = {
   ...processSettings,
+  ...samplingSettings,
   ...clusterSettings,
   ...receiveSettings,
   ...tlsSettings,
@@ -55,6 +57,7 @@ export type RouterConfig = ConfigOf<typeof routerSettings>
 
 export const ROUTER_SECTIONS: readonly SettingSection[] = [
   { title: 'Process', table: processSettings },
+  { title: 'Tracing', table: samplingSettings },
   { title: 'Cluster', table: clusterSettings },
   { title: 'Receiving', table: receiveSettings },
   { title: 'TLS', table: tlsSettings },

@@ -31,6 +31,13 @@ export function integer(options: Bounded): Setting<number> {
   )
 }
 
+/** A part of all, 0 to 1. */
+export function share(options: Described<number>): Setting<number> {
+  return boundedNumber('share', { ...options, min: 0, max: 1 }, String, (text) =>
+    /^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined,
+  )
+}
+
 /** A TCP port; 0 takes any free one. */
 export function port(options: Described<number>): Setting<number> {
   return boundedNumber('port', { ...options, min: 0, max: 65_535 }, String, (text) =>
@@ -192,6 +199,7 @@ function boundedNumber(
 
 const EXAMPLES: Readonly<Record<string, string>> = {
   integer: 'an integer',
+  share: 'a number such as 0.01',
   port: 'a port number',
   bytes: 'a size such as 1048576, 64MiB or 1GB',
   duration: 'a duration such as 500ms, 60s, 10m, 1h or 7d',

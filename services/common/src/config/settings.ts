@@ -13,6 +13,7 @@ import type { SettingSection } from './setting-report.ts'
 import type { ConfigOf, Relation } from './setting-table.ts'
 import { credentialSettings, tenantSettings } from './tenant-settings.ts'
 import { TLS_RELATIONS, tlsSettings } from './tls-settings.ts'
+import { samplingSettings } from './tracing-settings.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -220,6 +221,7 @@ export const storeSettings = {
 export const standaloneSettings = {
   ...dataSettings,
   ...processSettings,
+  ...samplingSettings,
   ...receiveSettings,
   ...tlsSettings,
   ...credentialSettings,
@@ -232,6 +234,7 @@ export type StandaloneConfig = ConfigOf<typeof standaloneSettings>
 
 export const STANDALONE_SECTIONS: readonly SettingSection[] = [
   { title: 'Process', table: { ...dataSettings, ...processSettings } },
+  { title: 'Tracing', table: samplingSettings },
   { title: 'Receiving', table: receiveSettings },
   { title: 'TLS', table: tlsSettings },
   { title: 'Credentials', table: credentialSettings },

@@ -21,7 +21,13 @@ import type { ProduceCounts } from './kafka-producer.ts'
 import { KafkaReader } from './kafka-reader.ts'
 import { EARLIEST, LATEST, offsetsRequest } from './offsets-request.ts'
 import type { OffsetQuestion } from './offsets-request.ts'
-import type { LogReader, LogReaderHandler, OffsetBounds, PartitionLog } from './partition-log.ts'
+import type {
+  LogReader,
+  LogReaderHandler,
+  OffsetBounds,
+  PartitionLog,
+  Traceparents,
+} from './partition-log.ts'
 import { BATCH_HEADER_BYTES, RECORD_FRAMING_BYTES_MAX } from './record-batch.ts'
 import { TopicAdmin } from './topic-admin.ts'
 import { checkTopic } from './topic-check.ts'
@@ -153,8 +159,13 @@ export class KafkaPartitionLog implements PartitionLog {
     return leader === undefined ? undefined : addressText(leader.address)
   }
 
-  produce(partition: number, values: readonly Uint8Array[], timeoutMs: number): Promise<bigint> {
-    return this.#producer.produce(partition, values, timeoutMs)
+  produce(
+    partition: number,
+    values: readonly Uint8Array[],
+    timeoutMs: number,
+    traceparents?: Traceparents,
+  ): Promise<bigint> {
+    return this.#producer.produce(partition, values, timeoutMs, traceparents)
   }
 
   async bounds(): Promise<ReadonlyMap<number, OffsetBounds>> {

@@ -15,9 +15,15 @@ import { addressText } from './broker-link.ts'
 import type { BrokerAddress, KafkaAccess } from './broker-socket.ts'
 import { KafkaError, toLogError } from './kafka-error.ts'
 import type { LogTime } from './log-time.ts'
+import type { Traceparents } from './partition-log.ts'
 import { ProduceSender } from './produce-sender.ts'
 import type { Outcome, Shipment } from './produce-sender.ts'
-import { BATCH_HEADER_BYTES, RECORD_FRAMING_BYTES_MAX, encodeRecordBatch } from './record-batch.ts'
+import {
+  BATCH_HEADER_BYTES,
+  RECORD_FRAMING_BYTES_MAX,
+  TRACE_HEADER_BYTES,
+  encodeRecordBatch,
+} from './record-batch.ts'
 import type { TopicMap } from './topic-map.ts'
 
 /** Bytes taken and not settled, all brokers together: one second of a fast router. */
@@ -82,7 +88,12 @@ export class KafkaProducer {
   }
 
   /** See PartitionLog.produce. */
-  produce(partition: number, values: readonly Uint8Array[], timeoutMs: number): Promise<bigint> {
+  produce(
+    partition: number,
+    values: readonly Uint8Array[],
+    timeoutMs: number,
+    traceparents?: Traceparents,
+  ): Promise<bigint> {
     const refusal = this.#refusal(partition, values)
     if (refusal !== undefined) return Promise.reject(refusal)
     return new Promise((resolve, reject) => {
@@ -108,7 +119,9 @@ export class KafkaProducer {
       this.#endings.add(fail)
       this.#bytesUnderWay += bytes
       // the batch of a call that is over may still be under way
-      const run = this.#run(call, values).finally(() => (this.#bytesUnderWay -= bytes))
+      const run = this.#run(call, values, traceparents).finally(
+        () => (this.#bytesUnderWay -= bytes),
+      )
       run.then(
         (offset) => end(() => resolve(offset)),
         (error: unknown) => fail(this.#errorOf(call, error)),
@@ -145,12 +158,17 @@ export class KafkaProducer {
   }
 
   /** Stores the values in as many batches as they need, one after the other. */
-  async #run(call: Call, values: readonly Uint8Array[]): Promise<bigint> {
+  async #run(
+    call: Call,
+    values: readonly Uint8Array[],
+    traceparents: Traceparents | undefined,
+  ): Promise<bigint> {
     let first: bigint | undefined
-    for (const group of groupValues(values, this.#options.batchBytesMax())) {
+    for (const group of groupValues(values, traceparents, this.#options.batchBytesMax())) {
       // the values are the caller's again
       if (call.isOver) break
-      const batch = encodeRecordBatch(group, this.#clock.nowUnixMs())
+      const nowUnixMs = this.#clock.nowUnixMs()
+      const batch = encodeRecordBatch(group.values, nowUnixMs, group.traceparents)
       const offset = await this.#store(call, batch)
       first ??= offset
       this.counts.batches++
@@ -267,18 +285,37 @@ function batchBytes(value: Uint8Array): number {
   return BATCH_HEADER_BYTES + RECORD_FRAMING_BYTES_MAX + value.length
 }
 
-/** Cuts values into runs whose batches are at most so large. */
-function groupValues(values: readonly Uint8Array[], bytesMax: number): Uint8Array[][] {
-  const groups: Uint8Array[][] = []
+interface ValueGroup {
+  readonly values: Uint8Array[]
+  readonly traceparents: (string | undefined)[]
+}
+
+/**
+ * Cuts values into runs whose batches are at most so large. A trace never makes a value too large: where
+ * it does not fit beside it, it is left out.
+ */
+function groupValues(
+  values: readonly Uint8Array[],
+  traceparents: Traceparents | undefined,
+  bytesMax: number,
+): ValueGroup[] {
+  const groups: ValueGroup[] = []
   let bytes = Infinity
-  for (const value of values) {
-    const needed = RECORD_FRAMING_BYTES_MAX + value.length
+  values.forEach((value, index) => {
+    let needed = RECORD_FRAMING_BYTES_MAX + value.length
+    let traceparent = traceparents?.[index]
+    if (traceparent !== undefined) {
+      if (BATCH_HEADER_BYTES + needed + TRACE_HEADER_BYTES <= bytesMax) needed += TRACE_HEADER_BYTES
+      else traceparent = undefined
+    }
     if (bytes + needed > bytesMax) {
-      groups.push([])
+      groups.push({ values: [], traceparents: [] })
       bytes = BATCH_HEADER_BYTES
     }
-    groups.at(-1)!.push(value)
+    const group = groups.at(-1)!
+    group.values.push(value)
+    group.traceparents.push(traceparent)
     bytes += needed
-  }
+  })
   return groups
 }

@@ -18,7 +18,12 @@ export interface LogRecord {
   readonly appendUnixMs: number
   /** A view that is valid only during the call that hands it over: copy what is kept. */
   readonly value: Uint8Array
+  /** Of a traced record, as whoever produced it wrote it. */
+  readonly traceparent?: string
 }
+
+/** One for each of some values; undefined, and what is missing at the end: not traced. */
+export type Traceparents = readonly (string | undefined)[]
 
 /** Offsets of a partition: the first that is still stored, and the next that readers would see. */
 export interface OffsetBounds {
@@ -70,13 +75,19 @@ export interface PartitionLog {
    * together they are larger than `recordBytesMax`. They must not change until this settles; no view of
    * them is kept longer. Tries again by itself until the time is over, also where records may have been
    * stored.
+   * @param traceparents stored beside the values, for whoever reads them
    * @returns the offset of the first one
    * @throws AppError log_unavailable: refused, timed out or unknown, the records may be stored, now or
    *   later;
    *   record_too_large: the log can never take them, nothing was stored;
    *   log_unfit: topic or rights are missing, or the topic is another one now: a person has to act
    */
-  produce(partition: number, values: readonly Uint8Array[], timeoutMs: number): Promise<bigint>
+  produce(
+    partition: number,
+    values: readonly Uint8Array[],
+    timeoutMs: number,
+    traceparents?: Traceparents,
+  ): Promise<bigint>
   /**
    * Bounds of all partitions that answered, in one round trip per broker.
    * @throws AppError log_unavailable where none did; log_unfit

@@ -6,18 +6,26 @@
  *            | last offset delta 4 | base time 8 | max time 8 | producer id 8 | producer epoch 2 |
  *            | base sequence 4 | record count 4 | records |
  *     record | length | attributes 1 | time delta | offset delta | key length | value length | value |
- *            | header count |                                         lengths, deltas: zigzag varints
+ *            | header count | headers |                              lengths, deltas: zigzag varints
+ *     header | key length | key | value length | value |
  *
  * The length counts from the leader epoch on, the CRC covers everything from the attributes on. Ours
- * have no key, no header, no compression and no producer id.
+ * have no key, no compression and no producer id; of a traced batch they have the header `traceparent`,
+ * as other instrumented clients of Kafka write it, else none.
  */
+import { TRACEPARENT_LENGTH } from '../trace-context.ts'
 import { crc32c } from './crc32c.ts'
-import type { LogRecord } from './partition-log.ts'
+import type { LogRecord, Traceparents } from './partition-log.ts'
 import { WireReader } from './wire-reader.ts'
 
 export const BATCH_HEADER_BYTES = 61
-/** A record is its value and at most this: three varints of 5 bytes, four single bytes. */
+const TRACE_KEY = Buffer.from('traceparent')
+/** Key and value, with a length of one byte each. */
+export const TRACE_HEADER_BYTES = 2 + TRACE_KEY.length + TRACEPARENT_LENGTH
+/** A record is its value and at most this, and its trace: three varints of 5 bytes, four single bytes. */
 export const RECORD_FRAMING_BYTES_MAX = 19
+/** Headers of other producers: more are not looked through. */
+const HEADERS_MAX = 32
 
 const LENGTH_AT = 8
 const LENGTH_STARTS_AT = 12
@@ -29,14 +37,23 @@ const APPEND_TIME_FLAG = 0x08
 const CONTROL_FLAG = 0x20
 /** Zigzag of -1: a record without a key. */
 const NO_KEY = 1
+const NOT_TRACED: Traceparents = []
 /** An empty record: a damaged header cannot claim more than fit. */
 const RECORD_BYTES_MIN = 7
 
-/** One batch of the values; @param nowUnixMs is replaced by the broker's append time. */
-export function encodeRecordBatch(values: readonly Uint8Array[], nowUnixMs: number): Buffer {
+/**
+ * One batch of the values.
+ * @param nowUnixMs is replaced by the broker's append time
+ * @param traceparents of the values; undefined where none is traced
+ */
+export function encodeRecordBatch(
+  values: readonly Uint8Array[],
+  nowUnixMs: number,
+  traceparents: Traceparents = NOT_TRACED,
+): Buffer {
   let bytes = BATCH_HEADER_BYTES
   values.forEach((value, index) => {
-    const body = recordBodyBytes(value.length, index)
+    const body = recordBodyBytes(value.length, index, traceparents[index])
     bytes += varintBytes(body) + body
   })
   const batch = Buffer.allocUnsafe(bytes)
@@ -55,14 +72,20 @@ export function encodeRecordBatch(values: readonly Uint8Array[], nowUnixMs: numb
   at = batch.writeInt32BE(-1, at)
   at = batch.writeInt32BE(values.length, at)
   values.forEach((value, index) => {
-    at = writeRecord(batch, at, value, index)
+    at = writeRecord(batch, at, value, index, traceparents[index])
   })
   batch.writeUInt32BE(crc32c(batch.subarray(CRC_STARTS_AT)), CRC_AT)
   return batch
 }
 
-function writeRecord(batch: Buffer, start: number, value: Uint8Array, index: number): number {
-  let at = writeVarint(batch, start, recordBodyBytes(value.length, index))
+function writeRecord(
+  batch: Buffer,
+  start: number,
+  value: Uint8Array,
+  index: number,
+  traceparent: string | undefined,
+): number {
+  let at = writeVarint(batch, start, recordBodyBytes(value.length, index, traceparent))
   batch[at++] = 0
   batch[at++] = 0
   at = writeVarint(batch, at, index)
@@ -70,12 +93,21 @@ function writeRecord(batch: Buffer, start: number, value: Uint8Array, index: num
   at = writeVarint(batch, at, value.length)
   batch.set(value, at)
   at += value.length
-  batch[at++] = 0
-  return at
+  at = writeVarint(batch, at, traceparent === undefined ? 0 : 1)
+  if (traceparent === undefined) return at
+  at = writeVarint(batch, at, TRACE_KEY.length)
+  at += TRACE_KEY.copy(batch, at)
+  at = writeVarint(batch, at, TRACEPARENT_LENGTH)
+  return at + batch.write(traceparent, at, TRACEPARENT_LENGTH, 'latin1')
 }
 
-function recordBodyBytes(valueBytes: number, index: number): number {
-  return 4 + varintBytes(index) + varintBytes(valueBytes) + valueBytes
+function recordBodyBytes(
+  valueBytes: number,
+  index: number,
+  traceparent: string | undefined,
+): number {
+  const headerBytes = traceparent === undefined ? 0 : TRACE_HEADER_BYTES
+  return 4 + varintBytes(index) + varintBytes(valueBytes) + valueBytes + headerBytes
 }
 
 /** Bytes of a number that is not negative as a zigzag varint. */
@@ -218,9 +250,30 @@ function readRecord(reader: WireReader, base: bigint, appendUnixMs: number): Log
   const keyBytes = reader.varint()
   if (keyBytes > 0) reader.bytes(keyBytes)
   const value = reader.bytes(Math.max(0, reader.varint()))
-  // headers of other producers, whatever they are
-  reader.bytes(reader.remaining - endsAt)
-  return { offset, appendUnixMs, value }
+  const headers = reader.bytes(reader.remaining - endsAt)
+  // the count alone: nearly all of ours
+  if (headers.length <= 1) return { offset, appendUnixMs, value }
+  const traceparent = readTraceparent(headers)
+  return traceparent === undefined
+    ? { offset, appendUnixMs, value }
+    : { offset, appendUnixMs, value, traceparent }
+}
+
+/** Headers may be other producers', and whatever they are: what is not to be read is no trace. */
+function readTraceparent(headers: Buffer): string | undefined {
+  const reader = new WireReader(headers)
+  try {
+    for (let left = Math.min(HEADERS_MAX, reader.varint()); left > 0; left--) {
+      const key = reader.bytes(reader.varint())
+      const value = reader.bytes(Math.max(0, reader.varint()))
+      if (key.equals(TRACE_KEY) && value.length === TRACEPARENT_LENGTH) {
+        return value.toString('latin1')
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+  }
+  return undefined
 }
 
 /** Whether the records are those of all offsets: a log that is never compacted has no others. */

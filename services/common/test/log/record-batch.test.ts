@@ -5,17 +5,26 @@ import { describe, it } from 'node:test'
 import {
   BATCH_HEADER_BYTES,
   RECORD_FRAMING_BYTES_MAX,
+  TRACE_HEADER_BYTES,
   encodeRecordBatch,
   readRecordBatches,
 } from '../../src/log/record-batch.ts'
 import { SeededRandom } from '../../src/testing/seeded-random.ts'
+
+interface ForeignlyRead {
+  readonly offset: string
+  readonly timestamp: string
+  readonly key: null
+  readonly value: Buffer
+  readonly headers: Readonly<Record<string, Buffer>>
+}
 
 /** kafkajs's codecs: the foreign writer and reader. */
 const load = createRequire(import.meta.url)
 const Decoder = load('kafkajs/src/protocol/decoder') as new (bytes: Buffer) => object
 const decodeForeign = load('kafkajs/src/protocol/recordBatch/v0/decoder') as (
   decoder: object,
-) => Promise<{ records: { offset: string; timestamp: string; key: null; value: Buffer }[] }>
+) => Promise<{ records: ForeignlyRead[] }>
 const { RecordBatch } = load('kafkajs/src/protocol/recordBatch/v0') as {
   RecordBatch: (options: object) => Promise<{ buffer: Buffer }>
 }
@@ -23,6 +32,7 @@ const ForeignRecord = load('kafkajs/src/protocol/recordBatch/record/v0') as (
   record: object,
 ) => object
 
+const TRACEPARENT = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
 const NOW_MS = 1_760_000_000_123
 
 /** As a broker stores it: at an offset. */
@@ -82,12 +92,77 @@ describe('encodeRecordBatch', () => {
   it('stays within the framing that it promises', () => {
     for (const size of [0, 100, 8192, 2_000_000]) {
       const bytes = encodeRecordBatch([Buffer.alloc(size)], NOW_MS).length
-      assert.ok(bytes <= BATCH_HEADER_BYTES + RECORD_FRAMING_BYTES_MAX + size)
+      const bytesMax = BATCH_HEADER_BYTES + RECORD_FRAMING_BYTES_MAX + size
+      assert.ok(bytes <= bytesMax)
+      const traced = encodeRecordBatch([Buffer.alloc(size)], NOW_MS, [TRACEPARENT]).length
+      assert.ok(traced > bytes && traced <= bytesMax + TRACE_HEADER_BYTES)
     }
+  })
+
+  it('writes the trace of a value as a header that kafkajs reads, and reads it back', async () => {
+    const values = ['one', 'two', 'three'].map((text) => Buffer.from(text))
+    const batch = encodeRecordBatch(values, NOW_MS, [undefined, TRACEPARENT])
+    const { records } = await decodeForeign(new Decoder(batch))
+    assert.deepEqual(
+      records.map(({ headers }) => headers),
+      [{}, { traceparent: Buffer.from(TRACEPARENT) }, {}],
+    )
+    const read = readRecordBatches(batch, 0n, true)
+    assert.equal(read.problem, undefined)
+    assert.deepEqual(
+      read.records.map(({ value, traceparent }) => [Buffer.from(value).toString(), traceparent]),
+      [
+        ['one', undefined],
+        ['two', TRACEPARENT],
+        ['three', undefined],
+      ],
+    )
   })
 })
 
 describe('readRecordBatches', () => {
+  it('finds the trace among headers of other producers, and takes whatever else they are', async () => {
+    const headers = [
+      {},
+      { other: 'x', traceparent: TRACEPARENT },
+      { traceparent: 'short' },
+      { other: ['a', 'b'], empty: '' },
+    ]
+    const records = headers.map((each, offsetDelta) =>
+      ForeignRecord({ offsetDelta, value: Buffer.from(String(offsetDelta)), headers: each }),
+    )
+    const { buffer } = await RecordBatch({
+      records,
+      firstTimestamp: NOW_MS,
+      maxTimestamp: NOW_MS,
+      lastOffsetDelta: headers.length - 1,
+      producerEpoch: -1,
+      firstSequence: -1,
+      partitionLeaderEpoch: -1,
+    })
+    const read = readRecordBatches(buffer, 0n, true)
+    assert.equal(read.problem, undefined)
+    assert.deepEqual(
+      read.records.map(({ value, traceparent }) => [Buffer.from(value).toString(), traceparent]),
+      [
+        ['0', undefined],
+        ['1', TRACEPARENT],
+        ['2', undefined],
+        ['3', undefined],
+      ],
+    )
+  })
+
+  it('takes a record whose headers are no headers', () => {
+    const traced = encodeRecordBatch([Buffer.from('value')], NOW_MS, [TRACEPARENT])
+    const at = traced.indexOf('traceparent')
+    for (const length of [0, 1, 0x7f]) {
+      const read = readRecordBatches(patched(traced, at - 1, length), 0n, true)
+      assert.deepEqual(texts(read.records), ['value'])
+      assert.equal(read.records[0]?.traceparent, undefined)
+    }
+  })
+
   const values = ['one', 'two', 'three'].map((text) => Buffer.from(text))
   const texts = (records: readonly { value: Uint8Array }[]): string[] =>
     records.map(({ value }) => Buffer.from(value).toString())

@@ -8,6 +8,8 @@ import type { ServiceError } from '@grpc/grpc-js'
 export interface ExportCall {
   readonly tenant: string
   readonly compression: 'none' | 'gzip'
+  /** Trace context that goes with the call. */
+  readonly traceparent?: string
 }
 
 const LOGS_SERVICE = '/opentelemetry.proto.collector.logs.v1.LogsService/Export'
@@ -23,6 +25,7 @@ export function exportByGrpc(port: number, body: Uint8Array, call: ExportCall): 
   })
   const metadata = new Metadata()
   metadata.set('x-tributary-tenant', call.tenant)
+  if (call.traceparent !== undefined) metadata.set('traceparent', call.traceparent)
   return new Promise((resolve) => {
     const done = (error: ServiceError | null): void => {
       client.close()
@@ -47,6 +50,7 @@ export async function exportByHttp(
     'content-type': 'application/x-protobuf',
     'x-tributary-tenant': call.tenant,
     ...(call.compression === 'gzip' && { 'content-encoding': 'gzip' }),
+    ...(call.traceparent === undefined ? {} : { traceparent: call.traceparent }),
   }
   const sent = call.compression === 'gzip' ? gzipSync(body, { level: 1 }) : body
   const answer = await fetch(`${url}/v1/logs`, {

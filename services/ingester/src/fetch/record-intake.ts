@@ -14,6 +14,7 @@ import { failpoint } from '@tributary/common/failpoint'
 import type { Logger } from '@tributary/common/logger'
 import type { SlabSpace } from '../memtable/slab-pool.ts'
 import type { Partition } from '../partition.ts'
+import type { BatchTrace } from '../partition-traces.ts'
 import type { WalCache } from '../wal/wal-cache.ts'
 
 export interface FetchedRecord {
@@ -21,6 +22,7 @@ export interface FetchedRecord {
   readonly appendUnixMs: number
   readonly space: SlabSpace
   readonly header: EnvelopeHeader
+  readonly trace: BatchTrace | undefined
 }
 
 export interface RecordIntakeOptions {
@@ -154,7 +156,7 @@ export class RecordIntake {
         continue
       }
       this.#waitingBytes -= next.space.bytes.length
-      partition.insert(next.offset, next.space, next.header, next.appendUnixMs)
+      partition.insert(next.offset, next.space, next.header, next.appendUnixMs, next.trace)
     }
     partition.flushWhenDue()
   }

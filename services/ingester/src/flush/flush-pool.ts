@@ -41,6 +41,7 @@ interface Task {
   readonly id: number
   readonly job: TableJob
   readonly result: PromiseWithResolvers<TableResult>
+  readonly observe: StageObserver | undefined
   attempts: number
   /** Monotonic: when it began to wait, then when a worker got it. */
   sinceMs: number
@@ -86,11 +87,12 @@ export class FlushPool implements TableEncoder {
     for (const slot of this.#slots) slot.worker ??= this.#spawn(slot)
   }
 
-  run(job: TableJob, signal?: AbortSignal): Promise<TableResult> {
+  run(job: TableJob, signal?: AbortSignal, observe?: StageObserver): Promise<TableResult> {
     const task: Task = {
       id: this.#nextId++,
       job,
       result: Promise.withResolvers<TableResult>(),
+      observe,
       attempts: 0,
       sinceMs: this.#options.clock.monotonicMs(),
     }
@@ -134,6 +136,7 @@ export class FlushPool implements TableEncoder {
     const tookMs = nowMs - task.sinceMs
     if (stage === 'encode') this.#busyMs += tookMs
     this.#options.observe?.(stage, tookMs / 1000)
+    task.observe?.(stage, tookMs / 1000)
     task.sinceMs = nowMs
   }
 

@@ -20,6 +20,7 @@ import { failpoint } from '@tributary/common/failpoint'
 import type { FrozenMemtable, MemtableEntry } from '../memtable/memtable.ts'
 import { headOf, restOf, tableJob, tablesOf, type FlushTable } from './frozen-range.ts'
 import { Publisher, type FinishedFile, type PublisherOptions } from './publisher.ts'
+import type { StageObserver } from './flush-stage.ts'
 import type { TableEncoder } from './table-encoder.ts'
 import type { FlushSettings, TableResult } from './table-writer.ts'
 
@@ -30,6 +31,8 @@ export interface FlusherOptions extends PublisherOptions {
   readonly chain: CommitChain
   readonly encoder: TableEncoder
   readonly settings: FlushSettings
+  /** Told how long each table waited for its worker and took, beside who is told of all partitions. */
+  readonly observeTable?: StageObserver | undefined
   /** Asked before each batch goes to quarantine. @throws AppError where too many have gone there */
   readonly admitPoison: () => void
   /** These batches are never stored: decides anew what of the others was stored before. */
@@ -172,9 +175,9 @@ export class Flusher {
   }
 
   #runTable(table: FlushTable, frozen: FrozenMemtable): Promise<TableResult> {
-    const { partition, encoder, settings, signal } = this.#options
+    const { partition, encoder, settings, signal, observeTable } = this.#options
     const job = tableJob(partition, frozen, table, settings)
-    return this.#publisher.untilDone('encode', () => encoder.run(job, signal))
+    return this.#publisher.untilDone('encode', () => encoder.run(job, signal, observeTable))
   }
 
   /** Encodes every batch alone: slow, and only after a table failed. */

@@ -29,6 +29,8 @@ export interface MemtableEntry {
   readonly space: SlabSpace
   /** When the log took it, by the log's clock. */
   readonly appendUnixMs: number
+  /** Of a traced batch: where its flush goes on. */
+  readonly traceparent: string | undefined
   /** Found anew where a batch before it turned out never to be stored. */
   repeats: BatchRepeats
 }
@@ -37,6 +39,7 @@ export type NewMemtableEntry = Pick<
   MemtableEntry,
   'offset' | 'space' | 'appendUnixMs' | 'repeats'
 > & {
+  readonly traceparent?: string | undefined
   readonly header: EnvelopeHeader
   /** Monotonic. */
   readonly nowMs: number
@@ -129,10 +132,20 @@ export class Memtable {
   }
 
   /** Takes a durable envelope. Offsets ascend; a gap is a hole that the log reported. */
-  insert({ offset, header, space, appendUnixMs, repeats, nowMs }: NewMemtableEntry): void {
+  insert(entry: NewMemtableEntry): void {
+    const { offset, header, space, appendUnixMs, repeats, nowMs, traceparent } = entry
     assert(offset >= this.#end, 'offsets of a memtable ascend')
     const { tenant, signal, rowCount } = header
-    this.#entries.push({ offset, tenant, signal, rowCount, space, appendUnixMs, repeats })
+    this.#entries.push({
+      offset,
+      tenant,
+      signal,
+      rowCount,
+      space,
+      appendUnixMs,
+      traceparent,
+      repeats,
+    })
     this.#end = offset + 1n
     this.#rows += rowCount
     this.#bytes += space.bytes.length

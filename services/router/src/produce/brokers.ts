@@ -34,7 +34,7 @@ const BROKERS_MAX = 256
 /** Stands for the leader of a partition while nobody knows it. */
 const UNKNOWN_LEADER = 'unknown'
 
-type Produce = [partition: number, values: readonly Uint8Array[], timeoutMs: number]
+type Produce = Parameters<PartitionLog['produce']>
 
 export class Broker {
   readonly name: string
@@ -48,22 +48,19 @@ export class Broker {
     this.name = name
     this.#options = options
     this.#resetTimeoutMs = options.resetTimeoutMs ?? RESET_TIMEOUT_MS
-    this.#breaker = new CircuitBreaker(
-      (partition, values, timeoutMs) => options.log.produce(partition, values, timeoutMs),
-      {
-        // the log has its own, and a produce that timed out here would go on there
-        timeout: false,
-        resetTimeout: this.#resetTimeoutMs,
-        errorThresholdPercentage: ERROR_PERCENTAGE,
-        volumeThreshold: VOLUME_MIN,
-        rollingCountTimeout: WINDOW_MS,
-        rollingCountBuckets: WINDOW_BUCKETS,
-        rollingPercentilesEnabled: false,
-        enableSnapshots: false,
-        // an answer that the record is too large comes from a broker that works
-        errorFilter: (error: unknown) => toAppError(error).code === 'record_too_large',
-      },
-    )
+    this.#breaker = new CircuitBreaker((...produce) => options.log.produce(...produce), {
+      // the log has its own, and a produce that timed out here would go on there
+      timeout: false,
+      resetTimeout: this.#resetTimeoutMs,
+      errorThresholdPercentage: ERROR_PERCENTAGE,
+      volumeThreshold: VOLUME_MIN,
+      rollingCountTimeout: WINDOW_MS,
+      rollingCountBuckets: WINDOW_BUCKETS,
+      rollingPercentilesEnabled: false,
+      enableSnapshots: false,
+      // an answer that the record is too large comes from a broker that works
+      errorFilter: (error: unknown) => toAppError(error).code === 'record_too_large',
+    })
     this.#breaker.on('open', () => {
       options.logger.warn({ broker: name }, 'circuit opened: produces to the broker fail')
     })
@@ -88,9 +85,9 @@ export class Broker {
   }
 
   /** @throws AppError as PartitionLog.produce does; log_unavailable where the circuit is open */
-  async produce(...[partition, values, timeoutMs]: Produce): Promise<bigint> {
+  async produce(...produce: Produce): Promise<bigint> {
     try {
-      return await this.#breaker.fire(partition, values, timeoutMs)
+      return await this.#breaker.fire(...produce)
     } catch (error) {
       if (CircuitBreaker.isOurError(error as Error)) throw this.#circuitOpen()
       throw toAppError(error)

@@ -6,6 +6,7 @@
 import type { Clock } from '@tributary/common/clock'
 import { AppError } from '@tributary/common/errors'
 import type { PartitionLog } from '@tributary/common/log/partition-log'
+import type { Tracing } from '@tributary/common/tracing'
 import { Batcher } from '../batcher.ts'
 import { BuilderPool } from '../builder-pool.ts'
 import { BodyPool } from '../receive/body-pool.ts'
@@ -26,6 +27,8 @@ export interface LanesOptions {
   readonly produceTimeoutMs: number
   /** The longest pause for more rows. */
   readonly lingerMsMax: number
+  /** Undefined: no request is traced. */
+  readonly tracing?: Tracing | undefined
 }
 
 /** Produces a second up to which none waits for more rows: at about 0.3 ms each a tenth of a core. */
@@ -146,6 +149,7 @@ export class Lanes {
       metrics,
       recordBytesMax: options.log.recordBytesMax,
       produceTimeoutMs,
+      tracing: options.tracing,
       bytesMax: options.heldBytesMax * PENDING_PER_HELD_BYTE,
     })
     const batcher = new Batcher({

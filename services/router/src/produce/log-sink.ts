@@ -13,6 +13,7 @@ import type { Clock } from '@tributary/common/clock'
 import type { EnvelopeHeader } from '@tributary/common/columnar/envelope'
 import { AppError, toAppError } from '@tributary/common/errors'
 import { failpoint } from '@tributary/common/failpoint'
+import type { TraceSpan, Tracing } from '@tributary/common/tracing'
 import type { BatchSink, BatchSpace } from '../batcher.ts'
 import type { BodyPool } from '../receive/body-pool.ts'
 import type { Broker } from './brokers.ts'
@@ -32,6 +33,8 @@ export interface LogSinkOptions {
   readonly produceTimeoutMs: number
   /** Bytes that may wait or be under way. */
   readonly bytesMax: number
+  /** Goes on with traces of requests; undefined: there are none. */
+  readonly tracing?: Tracing | undefined
   /** Uniform in [0, 1); spreads retries. */
   readonly random?: () => number
 }
@@ -45,6 +48,8 @@ interface ReadyEnvelope {
   readonly space: LogSpace
   readonly readyMs: number
   readonly stored: PromiseWithResolvers<void>
+  /** Of a batch with rows of traced requests. */
+  readonly span: TraceSpan | undefined
 }
 
 /** The next gather while one is under way; a second keeps a full partition busy meanwhile. */
@@ -91,9 +96,11 @@ export class LogSink implements BatchSink<LogSpace> {
   }
 
   /** Resolves when the envelope is stored. @throws AppError log_unavailable, log_unfit, record_too_large */
-  async append(space: LogSpace, _header: EnvelopeHeader): Promise<void> {
+  async append(space: LogSpace, header: EnvelopeHeader, traces?: readonly string[]): Promise<void> {
     const stored = Promise.withResolvers<void>()
-    this.#ready.push({ space, readyMs: this.#options.clock.monotonicMs(), stored })
+    const readyMs = this.#options.clock.monotonicMs()
+    const span = traces === undefined ? undefined : this.#beginSpan(traces, header, readyMs)
+    this.#ready.push({ space, readyMs, stored, span })
     if (!this.#isScheduled) {
       // all batches that are closed in this run of the event loop go together
       this.#isScheduled = true
@@ -141,7 +148,10 @@ export class LogSink implements BatchSink<LogSpace> {
     for (let attempt = 0; ; attempt++) {
       const error = await this.#tryOnce(group, endsAtMs - clock.monotonicMs())
       if (error === undefined) {
-        for (const { stored } of group) stored.resolve()
+        for (const { stored, span } of group) {
+          span?.end(clock.monotonicMs())
+          stored.resolve()
+        }
         return
       }
       metrics.failed(error)
@@ -152,7 +162,10 @@ export class LogSink implements BatchSink<LogSpace> {
       }
       const delayMs = this.#retryDelayMs(attempt)
       if (!mayRetry(error) || clock.monotonicMs() + delayMs >= endsAtMs) {
-        for (const { stored } of group) stored.reject(error)
+        for (const { stored, span } of group) {
+          span?.end(clock.monotonicMs(), error.code)
+          stored.reject(error)
+        }
         return
       }
       await clock.sleep(delayMs)
@@ -165,16 +178,37 @@ export class LogSink implements BatchSink<LogSpace> {
       return new AppError('log_unavailable', 'the log took too long', { details: { partition } })
     }
     const values = group.map(({ space }) => space.bytes)
+    const traceparents = group.some(({ span }) => span !== undefined)
+      ? group.map(({ span }) => span?.traceparent)
+      : undefined
     const startMs = clock.monotonicMs()
     try {
       await failpoint('produce:before')
-      await broker().produce(partition, values, leftMs)
+      await broker().produce(partition, values, leftMs, traceparents)
       await failpoint('produce:stored')
     } catch (error) {
       return toAppError(error)
     }
     metrics.stored(values, clock.monotonicMs() - startMs)
     return undefined
+  }
+
+  /** From when the batch is ready until the log has it; its context goes with the record. */
+  #beginSpan(
+    traces: readonly string[],
+    { tenant, rowCount }: EnvelopeHeader,
+    readyMs: number,
+  ): TraceSpan | undefined {
+    const { tracing, partition } = this.#options
+    return tracing?.follow('produce', traces, readyMs, {
+      kind: 'producer',
+      attributes: {
+        'messaging.system': 'kafka',
+        'messaging.destination.partition.id': String(partition),
+        'tributary.tenant': tenant,
+        'tributary.rows': rowCount,
+      },
+    })
   }
 
   #retryDelayMs(attempt: number): number {

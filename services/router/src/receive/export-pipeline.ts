@@ -9,6 +9,7 @@ import type { Compression, DecompressionLimits } from '@tributary/common/compres
 import { AppError, toAppError } from '@tributary/common/errors'
 import { failpoint } from '@tributary/common/failpoint'
 import type { Logger } from '@tributary/common/logger'
+import type { TraceSpan } from '@tributary/common/tracing'
 
 import type { Reservation } from '../admission.ts'
 import type { TenantDirectory } from '../tenants/tenant-directory.ts'
@@ -31,6 +32,7 @@ export interface ReceivedCall {
   readonly reservation: Reservation
   /** On the monotonic clock. */
   readonly deadlineAtMs: number | undefined
+  readonly trace: TraceSpan | undefined
 }
 
 export interface ExportPipelineOptions {
@@ -81,6 +83,7 @@ export class ExportPipeline {
         policy: account.policy,
         body,
         deadlineMs: this.#deadlineMs(call.deadlineAtMs),
+        trace: call.trace,
       })
       tenants.takeItems(account, outcome.storedItems)
       const held = failpoint('receive:before-response')

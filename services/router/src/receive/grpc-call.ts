@@ -10,6 +10,7 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import { compressionOf } from '@tributary/common/compression'
 import type { Compression } from '@tributary/common/compression'
 import { AppError, toAppError } from '@tributary/common/errors'
+import type { TraceSpan } from '@tributary/common/tracing'
 
 import type { Reservation } from '../admission.ts'
 import { checkStanding, type Caller } from '../tenants/authenticator.ts'
@@ -19,6 +20,7 @@ import { ACCEPTED_ENCODINGS, answerOutcome, answerStatus } from './grpc-answer.t
 import { GrpcMessageReader } from './grpc-message-reader.ts'
 import type { MessagePrefix } from './grpc-message-reader.ts'
 import { answerMarginMs, grpcTimeoutMs } from './grpc-timeout.ts'
+import { beginTrace, failureOf } from './call-trace.ts'
 import type { ReceiverCore } from './receiver-core.ts'
 import { CALL_ESTIMATE_BYTES, reservationBytes } from './receiver-limits.ts'
 import type { PeerTenant } from './receiver-tls.ts'
@@ -46,6 +48,7 @@ export class GrpcCall {
   /** When the call is answered at the latest, so that its client still hears it. */
   #answerAtMs = Infinity
   #answerTimer: NodeJS.Timeout | undefined
+  #trace: TraceSpan | undefined
 
   constructor(
     core: ReceiverCore,
@@ -72,6 +75,12 @@ export class GrpcCall {
   /** Admits or refuses the call by its headers, before any of its body is read. */
   start(headers: IncomingHttpHeaders): void {
     this.#stream.on('error', ignoreStreamError)
+    const { tracing } = this.#core
+    if (tracing !== undefined) {
+      const { traceparent, ':path': path } = headers
+      const call = { transport: 'grpc', path, traceparent, startMs: this.#sinceMs } as const
+      this.#trace = beginTrace(tracing, call)
+    }
     try {
       this.#checkHeaders(headers)
       const caller = this.#core.identify(headers, this.#peer)
@@ -118,6 +127,7 @@ export class GrpcCall {
       this.#count('cancelled')
       this.#releaseUnread()
     }
+    if (this.#phase !== 'answered') this.#trace?.end(this.#core.nowMs, 'cancelled')
     this.#phase = 'answered'
     clearTimeout(this.#answerTimer)
   }
@@ -218,6 +228,7 @@ export class GrpcCall {
     }
     this.#phase = 'handling'
     this.#phaseSinceMs = this.#core.nowMs
+    this.#trace?.child('receive', this.#sinceMs).end(this.#phaseSinceMs)
     this.#core.pipeline
       .run({
         transport: 'grpc',
@@ -230,6 +241,7 @@ export class GrpcCall {
         },
         reservation: this.#reservation!,
         deadlineAtMs: this.#deadlineAtMs,
+        trace: this.#trace,
       })
       .then(
         (outcome) => {
@@ -273,6 +285,7 @@ export class GrpcCall {
     this.#phase = 'answered'
     this.#phaseSinceMs = this.#core.nowMs
     clearTimeout(this.#answerTimer)
+    this.#trace?.end(this.#phaseSinceMs, failureOf(answer))
     const isOpen = !this.#stream.destroyed && !this.#stream.closed
     this.#count(answer)
     return isOpen

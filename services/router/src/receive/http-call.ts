@@ -10,11 +10,13 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import { compressionOf } from '@tributary/common/compression'
 import type { Compression } from '@tributary/common/compression'
 import { AppError, toAppError } from '@tributary/common/errors'
+import type { TraceSpan } from '@tributary/common/tracing'
 
 import type { Reservation } from '../admission.ts'
 import type { BodyEncoding } from '../export-handler.ts'
 import { checkStanding, type Caller } from '../tenants/authenticator.ts'
 import { BodyBuffer } from './body-buffer.ts'
+import { beginTrace, failureOf } from './call-trace.ts'
 import type { ExportRoute } from './export-route.ts'
 import { ROUTE_BY_HTTP_PATH } from './export-route.ts'
 import { answerOutcome, answerStatus } from './http-answer.ts'
@@ -43,6 +45,7 @@ export class HttpCall {
   #reservation: Reservation | undefined
   #body: BodyBuffer | undefined
   #discardedBytes = 0
+  #trace: TraceSpan | undefined
 
   constructor(
     core: ReceiverCore,
@@ -76,6 +79,13 @@ export class HttpCall {
     if (isClosing) this.#response.shouldKeepAlive = false
     request.on('error', ignoreRequestError)
     this.#response.on('error', ignoreRequestError)
+    const { tracing } = this.#core
+    if (tracing !== undefined) {
+      const { traceparent } = request.headers
+      const { url: path } = request
+      const call = { transport: 'http', path, traceparent, startMs: this.#sinceMs } as const
+      this.#trace = beginTrace(tracing, call)
+    }
     try {
       this.#checkHeaders()
       const caller = this.#core.identify(request.headers, this.#peer)
@@ -128,6 +138,7 @@ export class HttpCall {
       this.#count('cancelled')
       this.#releaseUnread()
     }
+    if (this.#phase !== 'answered') this.#trace?.end(this.#core.nowMs, 'cancelled')
     this.#phase = 'answered'
   }
 
@@ -233,6 +244,7 @@ export class HttpCall {
     }
     this.#phase = 'handling'
     this.#phaseSinceMs = this.#core.nowMs
+    this.#trace?.child('receive', this.#sinceMs).end(this.#phaseSinceMs)
     const body = this.#body!
     this.#core.pipeline
       .run({
@@ -246,6 +258,7 @@ export class HttpCall {
         },
         reservation: this.#reservation!,
         deadlineAtMs: undefined,
+        trace: this.#trace,
       })
       .then(
         (outcome) => {
@@ -299,6 +312,7 @@ export class HttpCall {
     this.#phase = 'answered'
     this.#phaseSinceMs = this.#core.nowMs
     this.#count(answer)
+    this.#trace?.end(this.#phaseSinceMs, failureOf(answer))
     if (this.#core.isDraining && this.#request.complete) this.#response.shouldKeepAlive = false
     return !this.#response.destroyed
   }

@@ -1,6 +1,7 @@
 import type { Logger } from '@tributary/common/logger'
 import type { Clock } from '@tributary/common/clock'
 import { AppError } from '@tributary/common/errors'
+import type { Tracing } from '@tributary/common/tracing'
 
 import type { Admission, Reservation } from '../admission.ts'
 import { tenantOf, type CallHeaders } from '../tenant-header.ts'
@@ -23,6 +24,7 @@ export class ReceiverCore {
   readonly pipeline: ExportPipeline
   readonly bodies = new BodyPool()
   readonly random: () => number
+  readonly tracing: Tracing | undefined
   readonly #authenticator: Authenticator | undefined
   readonly #tenants: TenantDirectory
   readonly #clock: Clock
@@ -34,6 +36,7 @@ export class ReceiverCore {
     this.metrics = options.metrics
     this.logger = options.logger
     this.random = options.random ?? Math.random
+    this.tracing = options.tracing
     this.#authenticator = options.authenticator
     this.#tenants = options.tenants
     this.#clock = options.clock

@@ -1,5 +1,6 @@
 import type { Clock } from '@tributary/common/clock'
 import type { Logger } from '@tributary/common/logger'
+import type { Tracing } from '@tributary/common/tracing'
 
 import type { Admission } from '../admission.ts'
 import type { ExportHandler } from '../export-handler.ts'
@@ -27,6 +28,8 @@ export interface ReceiverOptions {
   readonly logger: Logger
   readonly metrics: ReceiverMetrics
   readonly clock: Clock
+  /** Undefined: no call is traced. */
+  readonly tracing?: Tracing | undefined
   /** Uniform in [0, 1), for jitter. */
   readonly random?: () => number
 }
