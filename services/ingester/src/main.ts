@@ -32,6 +32,7 @@ import { Ingester, type IngesterParts } from './ingester.ts'
 import { IngesterMetrics } from './metrics.ts'
 import { ingesterService } from './serve/ingester-service.ts'
 import { flushSettingsOf } from './shared-parts.ts'
+import { TableWidths } from './table-widths.ts'
 
 /** Between two tries to reach the store at the start. */
 const PROBE_RETRY_MS = 1000
@@ -193,7 +194,8 @@ class IngesterRole {
     const { redisPrefix: prefix, flushWorkers } = this.#config
     const store = this.#store!
     const storeId = await storeIdentity(store)
-    const schemas = new SchemaCache(store, LIMITS.tenantsMax * 3)
+    const widths = new TableWidths(registry, systemClock)
+    const schemas = new SchemaCache(store, LIMITS.tenantsMax * 3, widths.keysKnown.bind(widths))
     const metrics = new IngesterMetrics(registry)
     this.#encoder = new FlushPool({
       workers: flushWorkers,
@@ -202,6 +204,9 @@ class IngesterRole {
       clock: systemClock,
       logger,
       observe: metrics.stage.bind(metrics),
+      onWritten: ({ tenant, signal, partition }, { streams }) => {
+        widths.streamsWritten(tenant, signal, partition, streams)
+      },
     })
     this.#encoder.start()
     return {

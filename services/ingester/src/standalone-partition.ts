@@ -24,6 +24,7 @@ import { SlabPool } from './memtable/slab-pool.ts'
 import { IngesterMetrics, exposeIngester } from './metrics.ts'
 import { Partition } from './partition.ts'
 import { flushSettingsOf, type PartitionSettings, type SharedParts } from './shared-parts.ts'
+import { TableWidths } from './table-widths.ts'
 import { listSegments } from './wal/segment-directory.ts'
 import type { WalSync } from './wal/wal-options.ts'
 
@@ -136,7 +137,8 @@ async function openSharedParts(
     forgottenHashes: () => open.partition?.forgottenHashes ?? 0,
   })
   registerOldest(registry, clock, open)
-  const schemas = new SchemaCache(store, LIMITS.tenantsMax * 3)
+  const widths = new TableWidths(registry, clock)
+  const schemas = new SchemaCache(store, LIMITS.tenantsMax * 3, widths.keysKnown.bind(widths))
   const observe = metrics.stage.bind(metrics)
   const spoolDirectory = await emptySpool(fs, directory)
   return {
@@ -150,6 +152,9 @@ async function openSharedParts(
         clock,
         logger,
         observe,
+        onWritten: ({ tenant, signal, partition }, { streams }) => {
+          widths.streamsWritten(tenant, signal, partition, streams)
+        },
       }),
     slabs: new SlabPool(slabBytes, Math.ceil(settings.flushBytes / slabBytes)),
     fs,

@@ -86,6 +86,11 @@ export class SchemaState {
     return state
   }
 
+  /** Distinct keys of all namespaces, whatever their types. */
+  get keyCount(): number {
+    return this.#index.keys.size
+  }
+
   /**
    * All of it, or only what `resolve` needs for the wanted attributes: a table that has seen
    * thousands of keys should not cross to a worker for a file with ten.

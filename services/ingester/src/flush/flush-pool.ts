@@ -31,6 +31,7 @@ export interface FlushPoolOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly observe?: StageObserver
+  readonly onWritten?: (job: TableJob, result: TableResult) => void
 }
 
 const ATTEMPTS_MAX = 3
@@ -170,6 +171,7 @@ export class FlushPool implements TableEncoder {
         return
       case 'done':
         this.#observe('encode', task)
+        this.#options.onWritten?.(task.job, message.result)
         task.result.resolve(message.result)
         break
       case 'failed': {

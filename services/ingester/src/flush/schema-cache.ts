@@ -7,14 +7,19 @@ import { resolveOrExtend } from '@tributary/common/schema/schema-chain'
 import type { SchemaState, WantedColumn } from '@tributary/common/schema/schema-state'
 import type { SignalName } from '@tributary/common/signal'
 
+export type KeysObserver = (tenant: string, signal: SignalName, count: number) => void
+
 export class SchemaCache {
   readonly #store: ObjectStore
   readonly #tablesMax: number
+  readonly #onKeys: KeysObserver | undefined
   readonly #states = new Map<string, SchemaState>()
 
-  constructor(store: ObjectStore, tablesMax: number) {
+  /** @param onKeys told how many keys a table has, whenever it is asked for */
+  constructor(store: ObjectStore, tablesMax: number, onKeys?: KeysObserver) {
     this.#store = store
     this.#tablesMax = tablesMax
+    this.#onKeys = onKeys
   }
 
   /** The schema of a table with a column for every wanted attribute, as far as its bound allows. */
@@ -28,6 +33,7 @@ export class SchemaCache {
     const state = await resolveOrExtend(this.#store, tenant, signal, wanted, known)
     this.#states.delete(name)
     this.#states.set(name, state)
+    this.#onKeys?.(tenant, signal, state.keyCount)
     if (this.#states.size > this.#tablesMax) {
       const [oldest] = this.#states.keys()
       if (oldest !== undefined) this.#states.delete(oldest)

@@ -59,6 +59,8 @@ export interface TableResult {
   readonly rowsIn: number
   readonly rowsStored: number
   readonly schemaVersion: number
+  /** Distinct resources. */
+  readonly streams: number
 }
 
 /** What a table needs from outside: the column names of its attributes and files to write to. */
@@ -98,6 +100,7 @@ export async function writeTable(job: TableJob, services: TableServices): Promis
     rowsIn: context.source.rowCount,
     rowsStored: files.reduce((sum, file) => sum + file.rows, 0),
     schemaVersion: schema.version,
+    streams: context.resources.count,
   }
 }
 

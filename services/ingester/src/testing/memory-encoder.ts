@@ -56,7 +56,7 @@ export class MemoryEncoder implements TableEncoder {
       }
     }
     const files = rows.length === 0 ? [] : [await this.#writeOrUnavailable(rows)]
-    return { files, rowsIn, rowsStored: rows.length, schemaVersion: 0 }
+    return { files, rowsIn, rowsStored: rows.length, schemaVersion: 0, streams: 0 }
   }
 
   close(): Promise<void> {
