@@ -17,6 +17,7 @@ void describe('a cluster that Prometheus watches', () => {
     site = await WatchedCluster.start({
       ...{ routers: 1, ingesters: 1, partitions: 3 },
       rules: { holdSeconds: 1, windowSeconds: WINDOW_SECONDS },
+      controllers: 'nobody answers',
     })
   })
 
@@ -25,12 +26,18 @@ void describe('a cluster that Prometheus watches', () => {
   })
 
   void it('gives data to each panel of each dashboard', async () => {
-    assert.deepEqual(await site!.panelsWithoutData(`${WINDOW_SECONDS}s`, 40_000), [])
+    const { missing } = await site!.panelsWithoutData(`${WINDOW_SECONDS}s`, 40_000)
+    assert.deepEqual(missing, [])
   })
 
   void it('evaluates each rule without an error', async () => {
     const names = alertRules().map(({ alert }) => alert)
     assert.deepEqual((await site!.prometheus.healthyRules()).toSorted(), names.toSorted())
+  })
+
+  void it('fires where controllers do not reach Kubernetes', async () => {
+    const alerts = ['TributaryControllerWithoutLeader', 'TributaryControllerFailures']
+    assert.deepEqual(await site!.untilAlerts(alerts, true, 40_000), [])
   })
 
   void it('fires by a fault, with words that people can read, and clears', async () => {

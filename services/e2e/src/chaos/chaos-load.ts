@@ -14,6 +14,8 @@ export interface LoadShape {
   /** Requests per second of each client. */
   readonly ratePerSecond: number
   readonly itemsMax: number
+  /** Of span requests, those with an item that can never be stored; default a tenth. */
+  readonly rejectedShare?: number
 }
 
 export const TENANTS = ['default', 'acme', 'globex']
@@ -31,10 +33,11 @@ export class ChaosLoad {
 
   constructor(cluster: Cluster, ledger: Ledger, shape: LoadShape) {
     const { seed, ratePerSecond, itemsMax, firstClient = 0 } = shape
+    const { rejectedShare = REJECTED_SHARE } = shape
     this.clients = Array.from({ length: shape.clients }, (_, index) => {
       const client = firstClient + index
       const maker = new RequestMaker({
-        ...{ client, seed, tenants: TENANTS, itemsMax, rejectedShare: REJECTED_SHARE },
+        ...{ client, seed, tenants: TENANTS, itemsMax, rejectedShare },
       })
       const senders = sendersOf(cluster.entrances, client)
       const givesUp = client % GIVES_UP_EVERY === GIVES_UP_EVERY - 1

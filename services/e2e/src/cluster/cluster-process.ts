@@ -31,6 +31,8 @@ export interface StartPlan {
   /** Before the start: others may take over meanwhile. */
   readonly pauseMs?: number
   readonly nodeOptions?: readonly string[]
+  /** Words before Node: a tool that limits what the process has. */
+  readonly wrapper?: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
   readonly flags?: readonly string[]
   /** It may end by itself. */
@@ -184,6 +186,7 @@ export class ClusterProcess {
       environment: { ...environment, ...plan.environment },
       ...(plan.failpoints === undefined ? {} : { failpoints: plan.failpoints }),
       nodeOptions: [...NODE_OPTIONS, ...(plan.nodeOptions ?? [])],
+      ...(plan.wrapper === undefined ? {} : { wrapper: plan.wrapper }),
     })
     this.#child = launched
     const ready = launched.untilReady(READY_TIMEOUT_MS).then(

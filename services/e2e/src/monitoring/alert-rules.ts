@@ -51,7 +51,7 @@ export interface Shortening {
   /** In place of every window of some minutes. */
   readonly windowSeconds: number
   /** Alert -> what stands in its expression in place of what. */
-  readonly replaced?: Readonly<Record<string, readonly [string | RegExp, string]>>
+  readonly replaced?: Readonly<Record<string, readonly (readonly [what: string, by: string])[]>>
 }
 
 export function shortenedGroups({
@@ -60,11 +60,15 @@ export function shortenedGroups({
   replaced = {},
 }: Shortening): RuleGroup[] {
   const shorten = (rule: AlertRule): AlertRule => {
-    const [what, by] = replaced[rule.alert] ?? ['', '']
+    let expr = rule.expr
+    for (const [what, by] of replaced[rule.alert] ?? []) {
+      if (!expr.includes(what)) throw new Error(`${rule.alert} has no ${what}`)
+      expr = expr.replaceAll(what, by)
+    }
     return {
       ...rule,
       ...(rule.for === undefined ? {} : { for: `${String(holdSeconds)}s` }),
-      expr: rule.expr.replace(what, by).replaceAll(/\[\d+m\]/g, `[${String(windowSeconds)}s]`),
+      expr: expr.replaceAll(/(\[|offset )\d+m/g, `$1${String(windowSeconds)}s`),
     }
   }
   return ruleGroups().map(({ name, rules }) => ({ name, rules: rules.map(shorten) }))

@@ -3,6 +3,7 @@
  * scene leaves behind it ends itself, so that the alerts clear.
  */
 import { spawnSync } from 'node:child_process'
+import { connect, type ClientHttp2Session } from 'node:http2'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
@@ -12,13 +13,21 @@ import { S3_SLOW_DOWN } from '@tributary/common/testing/s3-fault-proxy'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { ClusterProcess, ProcessRole, StartPlan } from '../cluster/cluster-process.ts'
 import { TOPIC } from '../cluster/cluster-parts.ts'
+import type { WatchedControllers } from './watched-controllers.ts'
+
+/** What stands beside the cluster. */
+export interface SceneSite {
+  readonly controllers: WatchedControllers | undefined
+}
 
 export interface AlertScene {
   readonly fault: string
   /** Without `Tributary`. */
   readonly alerts: readonly string[]
-  readonly begin: (cluster: Cluster) => Promise<void>
-  readonly end: (cluster: Cluster) => Promise<void>
+  readonly begin: (cluster: Cluster, site: SceneSite) => Promise<void>
+  readonly end: (cluster: Cluster, site: SceneSite) => Promise<void>
+  /** Beside the waiting until alerts are silent: a better load. */
+  readonly whileClearing?: (cluster: Cluster) => Promise<void>
 }
 
 const COMMAND = fileURLToPath(import.meta.resolve('@tributary/cli/main'))
@@ -37,6 +46,10 @@ const BAD_REQUESTS = 60
 const BAD_REQUEST_PAUSE_MS = 200
 const STORE_DELAY_MS = 3000
 const SLOW_BROKER_MS = 1500
+const FILES_MAX = 300
+const FILES_SHARE = 0.88
+/** Past the end of any chain of such a run. */
+const FAR_OFFSETS = 1_000_000n
 
 export const ALERT_SCENES: readonly AlertScene[] = [
   {
@@ -161,6 +174,28 @@ export const ALERT_SCENES: readonly AlertScene[] = [
     end: NOTHING,
   },
   {
+    fault: 'a bug in the encoder of files',
+    alerts: ['RowsQuarantined'],
+    begin: (cluster) =>
+      startAgain(cluster, 'ingester', {
+        failpoints: 'flush:encode-start=throw@1+',
+        // with the default of 100 all partitions halt in their first flush, before they have committed
+        flags: ['--quarantine-per-hour-max=1000000'],
+      }),
+    end: (cluster) => startAgain(cluster, 'ingester', {}),
+  },
+  {
+    fault: 'a file index that belongs to other chains, and a takeover',
+    alerts: ['IndexDrift'],
+    begin: falsifyIndex,
+    end: (cluster) => cluster.untilReady(READY_TIMEOUT_MS),
+  },
+  {
+    fault: 'connections up to the bound of file descriptors',
+    alerts: ['FilesNearLimit'],
+    ...openFiles(),
+  },
+  {
     fault: 'a bug in the path of requests',
     alerts: ['InternalErrors'],
     begin: (cluster) => startAgain(cluster, 'router', { failpoints: 'ingest:decoded=throw@20+' }),
@@ -224,8 +259,10 @@ export async function startAgain(
 ): Promise<void> {
   for (const each of cluster.ofRole(role)) {
     each.plan({ ...plan, isEndExpected: true })
+    const { starts } = each
     await each.kill()
     await each.untilReady()
+    if (each.starts !== starts + 1) throw new Error(`${each.name} does not start as planned`)
   }
 }
 
@@ -281,6 +318,47 @@ async function deleteUnfetched(cluster: Cluster): Promise<void> {
     await kafka.deleteRecords(TOPIC, partition, BigInt(high))
   }
   await Promise.all(ingesters.map((each) => each.untilReady()))
+}
+
+/** As with a Redis that was set back to the backup of another cluster. */
+async function falsifyIndex(cluster: Cluster): Promise<void> {
+  const { admin } = cluster.parts.redis!.master
+  const generation = await admin.hget('{tributary}:index', 'generation')
+  const key = `{tributary}:${generation ?? ''}:ends`
+  for (const [partition, value] of Object.entries(await admin.hgetall(key))) {
+    const end = BigInt(value.split(' ')[0]!) + FAR_OFFSETS
+    await admin.hset(key, partition, `${String(end)} ${String(end - 1n)}`)
+  }
+  const [first] = cluster.ofRole('ingester')
+  first!.plan({ pauseMs: AWAY_MS })
+  await first!.kill()
+}
+
+/** A router that may have few files, and clients that stay. */
+function openFiles(): Pick<AlertScene, 'begin' | 'end'> {
+  const sessions: ClientHttp2Session[] = []
+  return {
+    begin: async (cluster) => {
+      const [router] = cluster.ofRole('router')
+      const wrapper = ['prlimit', `--nofile=${String(FILES_MAX)}:${String(FILES_MAX)}`]
+      router!.plan({ wrapper, isEndExpected: true })
+      await router!.kill()
+      await router!.untilReady()
+      const { current } = router!
+      const metrics = await (await fetch(`${current!.adminUrl}/metrics`)).text()
+      const open = Number(/^process_open_fds (\d+)$/m.exec(metrics)?.[1])
+      for (let n = open; n < FILES_SHARE * FILES_MAX; n++) {
+        const session = connect(`http://127.0.0.1:${String(current!.port('grpc'))}`)
+        // the router is killed under them at the end
+        session.on('error', () => undefined)
+        sessions.push(session)
+      }
+    },
+    end: async (cluster) => {
+      for (const session of sessions) session.destroy()
+      await startAgain(cluster, 'router', {})
+    },
+  }
 }
 
 function deletedCommit(): Pick<AlertScene, 'begin' | 'end'> {

@@ -9,6 +9,7 @@ import { RedisServer } from '@tributary/common/testing/redis-server'
 import { startS3Server } from '@tributary/common/testing/s3-server'
 import { makeTestCertificates } from '@tributary/common/testing/test-certificates'
 
+import { NOBODY_KUBECONFIG } from '../kubernetes/nobody-kubeconfig.ts'
 import { TributaryProcess } from '../tributary-process.ts'
 
 export interface Metric {
@@ -23,15 +24,6 @@ export const ROLES = ['router', 'ingester', 'standalone', 'controller'] as const
 export type Role = (typeof ROLES)[number]
 
 const TOPIC = 'metrics'
-/** Of a cluster that is not there: nobody listens on port 9. */
-const KUBECONFIG = {
-  apiVersion: 'v1',
-  kind: 'Config',
-  'current-context': 'none',
-  clusters: [{ name: 'none', cluster: { server: 'https://127.0.0.1:9' } }],
-  users: [{ name: 'none', user: {} }],
-  contexts: [{ name: 'none', context: { cluster: 'none', user: 'none', namespace: 'none' } }],
-}
 /** What a role says when it has started: the controller is ready only once it sees a StatefulSet. */
 const STARTED = /"msg":"(ready|watching)"/
 const START_TIMEOUT_MS = 150_000
@@ -48,7 +40,7 @@ export async function takeInventory(): Promise<Metric[]> {
     await makeTestCertificates(folder)
     await writeFile(join(folder, 'keys.json'), '{"format":1,"keys":[]}')
     await writeFile(join(folder, 'tenants.json'), '{"format":1}')
-    await writeFile(join(folder, 'kubeconfig'), JSON.stringify(KUBECONFIG))
+    await writeFile(join(folder, 'kubeconfig'), JSON.stringify(NOBODY_KUBECONFIG))
     const cluster = [
       `--kafka-brokers=${kafka.brokers.join(',')}`,
       `--kafka-topic=${TOPIC}`,

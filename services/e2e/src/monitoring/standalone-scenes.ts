@@ -7,9 +7,13 @@ import { TestAuthority } from '@tributary/common/testing/test-certificates'
 
 import type { Cluster } from '../cluster/cluster.ts'
 import { startAgain, storeFault, type AlertScene } from './alert-scenes.ts'
+import { sendLoad } from './scene-load.ts'
 
 const FAR_DAYS = 90
 const ROLE = 'standalone'
+const FORGOTTEN = /^tributary_ingester_forgotten_chunks_total (\d+)$/m
+const ROUND_SECONDS = 10
+const ROUNDS_MAX = 9
 
 export const STANDALONE_SCENES: readonly AlertScene[] = [
   {
@@ -33,10 +37,29 @@ export const STANDALONE_SCENES: readonly AlertScene[] = [
     alerts: ['RequestsFillMemory'],
     begin: (cluster) =>
       startAgain(cluster, ROLE, {
-        flags: ['--inflight-bytes-max=1MiB'],
+        flags: ['--request-bytes-max=512KiB', '--inflight-bytes-max=1MiB'],
         failpoints: 'ingest:durable=sleep(4000)@1+',
       }),
     end: (cluster) => startAgain(cluster, ROLE, {}),
+  },
+  {
+    fault: 'many large requests that are held for seconds',
+    alerts: ['MemoryGrows'],
+    begin: async (cluster) => {
+      const failpoints = 'ingest:durable=sleep(4000)@1+'
+      await startAgain(cluster, ROLE, { failpoints })
+      await sendLoad(cluster, {
+        ...{ records: 1000, resources: 10, requests: 400 },
+        ...{ inFlight: 390, seconds: 4 * ROUND_SECONDS },
+      })
+    },
+    end: (cluster) => startAgain(cluster, ROLE, {}),
+  },
+  {
+    fault: 'more chunks within the window of retries than it holds',
+    alerts: ['RepeatsForgotten'],
+    begin: fillRepeatWindow,
+    end: (cluster) => startAgain(cluster, ROLE, { flags: ['--retry-window=10s'] }),
   },
   {
     fault: 'the store refuses all, and little memory',
@@ -62,6 +85,21 @@ export const STANDALONE_SCENES: readonly AlertScene[] = [
   },
 ]
 
+/** A million chunks: each record of a request is one, under a resource of its own. */
+async function fillRepeatWindow(cluster: Cluster): Promise<void> {
+  const room = ['--flush-bytes=16MiB', '--memtable-bytes-max=128MiB', '--wal-bytes-max=100MiB']
+  await startAgain(cluster, ROLE, { flags: room })
+  const [standalone] = cluster.ofRole(ROLE)
+  for (let round = 0; round < ROUNDS_MAX; round++) {
+    await sendLoad(cluster, {
+      ...{ records: 1000, resources: 1000, requests: 40 },
+      ...{ inFlight: 8, seconds: ROUND_SECONDS },
+    })
+    const metrics = await (await fetch(`${standalone!.current!.adminUrl}/metrics`)).text()
+    if (Number(FORGOTTEN.exec(metrics)?.[1]) > 0) return
+  }
+}
+
 function tenantFile({ folder }: Cluster): string {
   return join(folder, 'tenants.json')
 }
@@ -69,12 +107,12 @@ function tenantFile({ folder }: Cluster): string {
 function fullOf(flag: string): Pick<AlertScene, 'begin' | 'end'> {
   const { begin, end } = storeFault(S3_SLOW_DOWN)
   return {
-    begin: async (cluster) => {
+    begin: async (cluster, site) => {
       await startAgain(cluster, ROLE, { flags: [flag] })
-      await begin(cluster)
+      await begin(cluster, site)
     },
-    end: async (cluster) => {
-      await end(cluster)
+    end: async (cluster, site) => {
+      await end(cluster, site)
       await startAgain(cluster, ROLE, {})
     },
   }

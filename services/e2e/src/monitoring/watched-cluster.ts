@@ -6,6 +6,7 @@ import { Cluster } from '../cluster/cluster.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { shortenedGroups, type Shortening } from './alert-rules.ts'
 import { panelQueries } from './dashboards.ts'
+import { WatchedControllers } from './watched-controllers.ts'
 import {
   PrometheusServer,
   promtool,
@@ -20,12 +21,15 @@ export interface WatchedClusterOptions {
   readonly ingesters: number
   readonly partitions: number
   readonly rules: Shortening
+  /** Controllers beside it, with an API server of Kubernetes, or with one that never answers. */
+  readonly controllers?: 'api server' | 'nobody answers'
 }
 
 const SEED = 1
 const CLIENTS = 5
 const REQUESTS_PER_SECOND = 5
 const ITEMS_MAX = 40
+const CONTROLLERS = 2
 const SCRAPE_SECONDS = 1
 const POLL_MS = 500
 
@@ -33,38 +37,55 @@ export class WatchedCluster {
   readonly cluster: Cluster
   readonly load: ChaosLoad
   readonly prometheus: PrometheusServer
+  readonly controllers: WatchedControllers | undefined
 
-  private constructor(cluster: Cluster, load: ChaosLoad, prometheus: PrometheusServer) {
+  private constructor(
+    cluster: Cluster,
+    load: ChaosLoad,
+    prometheus: PrometheusServer,
+    controllers: WatchedControllers | undefined,
+  ) {
     this.cluster = cluster
     this.load = load
     this.prometheus = prometheus
+    this.controllers = controllers
   }
 
   static async start(options: WatchedClusterOptions): Promise<WatchedCluster> {
     promtool('--version')
     const cluster = await Cluster.start({ isStandalone: false, ...options, seed: SEED })
+    let controllers: WatchedControllers | undefined
     try {
+      if (options.controllers !== undefined) {
+        const isReal = options.controllers === 'api server'
+        controllers = await WatchedControllers.start(cluster, CONTROLLERS, isReal)
+      }
       const prometheus = await PrometheusServer.start({
-        targets: targetsOf(cluster),
+        targets: [...targetsOf(cluster), ...controllerTargets(controllers)],
         groups: shortenedGroups(options.rules),
         intervalSeconds: SCRAPE_SECONDS,
       })
       const load = new ChaosLoad(cluster, new Ledger(), {
         ...{ seed: SEED, clients: CLIENTS, itemsMax: ITEMS_MAX },
-        ratePerSecond: REQUESTS_PER_SECOND,
+        ...{ ratePerSecond: REQUESTS_PER_SECOND, rejectedShare: 0 },
       })
       load.start()
-      return new WatchedCluster(cluster, load, prometheus)
+      return new WatchedCluster(cluster, load, prometheus, controllers)
     } catch (error) {
+      await controllers?.stop()
       await cluster.stop()
       throw error
     }
   }
 
-  /** @returns panels whose query gives no number within the time */
-  async panelsWithoutData(window: string, timeoutMs: number): Promise<string[]> {
+  /** @returns how many queries panels have, and the panels whose query gives no number within the time */
+  async panelsWithoutData(
+    window: string,
+    timeoutMs: number,
+  ): Promise<{ queries: number; missing: string[] }> {
     const deadlineMs = performance.now() + timeoutMs
-    let missing = panelQueries(window)
+    const all = panelQueries(window)
+    let missing = all
     for (;;) {
       const answers = await Promise.all(
         missing.map(async (query) => {
@@ -74,7 +95,10 @@ export class WatchedCluster {
       )
       missing = answers.flat()
       if (missing.length === 0 || performance.now() > deadlineMs) {
-        return missing.map(({ dashboard, panel, legend }) => `${dashboard}: ${panel}, ${legend}`)
+        const names = missing.map(
+          ({ dashboard, panel, legend }) => `${dashboard}: ${panel}, ${legend}`,
+        )
+        return { queries: all.length, missing: names }
       }
       await sleep(POLL_MS)
     }
@@ -96,13 +120,29 @@ export class WatchedCluster {
     areFiring: boolean,
     timeoutMs: number,
   ): Promise<string[]> {
-    const deadlineMs = performance.now() + timeoutMs
-    let left = [...names]
+    const since = await this.secondsUntil(names, areFiring, timeoutMs)
+    return names.filter((name) => !since.has(name))
+  }
+
+  /**
+   * To fire once is enough; to be silent is to be so all together, each since it fired last.
+   * @returns by alert, the seconds until it was so; those that were not in time are missing
+   */
+  async secondsUntil(
+    names: readonly string[],
+    areFiring: boolean,
+    timeoutMs: number,
+  ): Promise<Map<string, number>> {
+    const startMs = performance.now()
+    const since = new Map<string, number>()
     for (;;) {
       const firing = await this.firing()
-      // to fire once is enough; to be silent is to be so all together
-      left = (areFiring ? left : names).filter((name) => firing.has(name) !== areFiring)
-      if (left.length === 0 || performance.now() > deadlineMs) return left
+      const seconds = (performance.now() - startMs) / 1000
+      for (const name of names) {
+        if (firing.has(name) === areFiring) since.set(name, since.get(name) ?? seconds)
+        else if (!areFiring) since.delete(name)
+      }
+      if (since.size === names.length || seconds * 1000 > timeoutMs) return since
       await sleep(POLL_MS)
     }
   }
@@ -111,8 +151,13 @@ export class WatchedCluster {
     await this.load.stop()
     this.load.close()
     await this.prometheus.stop()
+    await this.controllers?.stop()
     await this.cluster.stop()
   }
+}
+
+function controllerTargets(controllers: WatchedControllers | undefined): ScrapeTarget[] {
+  return (controllers?.addresses ?? []).map((address) => ({ job: 'tributary-controller', address }))
 }
 
 function targetsOf({ processes }: Cluster): ScrapeTarget[] {
