@@ -37,7 +37,7 @@ const AWAY_MS = 20_000
 /** Machines of tests have other work too. */
 const READY_TIMEOUT_MS = 150_000
 /** Past the lease of a member. */
-const FROZEN_MS = 7000
+const FROZEN_MS = 12_000
 const STALLS = 5
 const STALL_MS = 6500
 const RESTARTS = 4
