@@ -35,11 +35,16 @@ export const STANDALONE_SCENES: readonly AlertScene[] = [
   {
     fault: 'requests that are held for seconds, and little room for them',
     alerts: ['RequestsFillMemory'],
-    begin: (cluster) =>
-      startAgain(cluster, ROLE, {
+    begin: async (cluster) => {
+      await startAgain(cluster, ROLE, {
         flags: ['--request-bytes-max=512KiB', '--inflight-bytes-max=1MiB'],
         failpoints: 'ingest:durable=sleep(4000)@1+',
-      }),
+      })
+      await sendLoad(cluster, {
+        ...{ records: 100, requests: 200 },
+        ...{ rate: 20, inFlight: 190, seconds: 2 * ROUND_SECONDS },
+      })
+    },
     end: (cluster) => startAgain(cluster, ROLE, {}),
   },
   {
