@@ -25,7 +25,7 @@ const CONTROLLER: Readonly<Record<string, string>> = {
   'controller.minReplicas': '1',
   'controller.maxReplicas': '4',
   'controller.settings.observe-interval': '1s',
-  'controller.settings.memory-percent-max': '20',
+  'controller.settings.memory-percent-max': '28',
   'controller.settings.busy-percent-max': '90',
   'controller.settings.scale-out-delay': '2s',
   'controller.settings.scale-out-interval': '15s',
