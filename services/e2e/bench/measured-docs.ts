@@ -38,7 +38,7 @@ function provenance(run: SavedRun, bench: string): string {
   const runs = Object.values(reportOf(run, bench).rows[0]!.figures)[0]!.runs
   return (
     `On ${run.date.slice(0, 10)}, ${run.cpu}, Node ${run.node.slice(1)}, ` +
-    `medians of ${String(runs)} runs: \`npm run bench -- ${bench}\`.`
+    `${runs === 1 ? 'one run of each' : `medians of ${String(runs)} runs`}: \`npm run bench -- ${bench}\`.`
   )
 }
 
@@ -110,7 +110,10 @@ export function tuningParts(run: SavedRun): MeasuredParts {
     ...CLUSTER_SETTINGS.map((setting) => ({ ...setting, who: 'cluster' })),
   ]
   for (const { who, flag, values, under } of settings) {
-    const rows = values.map((value) => rowOf(report, `${who} ${flag} ${value}`))
+    const names = values.map((value) => `${who} ${flag} ${value}`)
+    // of a run of some rows, what it has
+    if (!names.some((name) => report.rows.some((row) => row.name === name))) continue
+    const rows = names.map((name) => rowOf(report, name))
     parts[`${who} ${flag}`] = `Load: ${under}.\n\n${settingTable(rows, values)}`
   }
   return parts

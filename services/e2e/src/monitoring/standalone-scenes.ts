@@ -69,7 +69,7 @@ export const STANDALONE_SCENES: readonly AlertScene[] = [
   {
     fault: 'the store refuses all, and little memory',
     alerts: ['MemtableFull'],
-    ...fullOf('--memtable-bytes-max=2MiB'),
+    ...fullOf('--memtable-bytes-max=8MiB'),
   },
   {
     fault: 'the store refuses all, and a small log',
@@ -115,6 +115,10 @@ function fullOf(flag: string): Pick<AlertScene, 'begin' | 'end'> {
     begin: async (cluster, site) => {
       await startAgain(cluster, ROLE, { flags: [flag] })
       await begin(cluster, site)
+      await sendLoad(cluster, {
+        ...{ records: 100, requests: 200 },
+        ...{ rate: 40, inFlight: 190, seconds: 2 * ROUND_SECONDS },
+      })
     },
     end: async (cluster, site) => {
       await end(cluster, site)
