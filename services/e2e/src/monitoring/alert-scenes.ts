@@ -38,6 +38,9 @@ const AWAY_MS = 20_000
 const READY_TIMEOUT_MS = 150_000
 /** Past the lease of a member. */
 const FROZEN_MS = 12_000
+const SLOW_COMMITS = 'commit:before-put=sleep(2000)@1+'
+/** It owns partitions again, and has rows. */
+const STEADY_MS = 8000
 const STALLS = 5
 const STALL_MS = 6500
 const RESTARTS = 4
@@ -156,14 +159,19 @@ export const ALERT_SCENES: readonly AlertScene[] = [
     fault: 'an ingester frozen past its leases, again and again',
     alerts: ['CommitsFenced'],
     begin: async (cluster) => {
-      for (const { current } of cluster.ofRole('ingester')) {
-        current?.freeze()
+      for (const ingester of cluster.ofRole('ingester')) {
+        // nearly always about to commit: past the look at its lease
+        ingester.plan({ failpoints: SLOW_COMMITS, isEndExpected: true })
+        await ingester.kill()
+        await ingester.untilReady()
+        await sleep(STEADY_MS)
+        ingester.current?.freeze()
         await sleep(FROZEN_MS)
-        current?.thaw()
+        ingester.current?.thaw()
         await cluster.untilReady(READY_TIMEOUT_MS)
       }
     },
-    end: NOTHING,
+    end: (cluster) => startAgain(cluster, 'ingester', {}),
   },
   {
     fault: 'a record in the topic that is none of ours',

@@ -74,7 +74,7 @@ export const STANDALONE_SCENES: readonly AlertScene[] = [
   {
     fault: 'the store refuses all, and a small log',
     alerts: ['LogFull'],
-    ...fullOf('--wal-bytes-max=4MiB'),
+    ...fullOf('--wal-bytes-max=24MiB', '--memtable-bytes-max=128MiB'),
   },
   {
     fault: 'a certificate that ends soon, and broken files in its place',
@@ -109,15 +109,15 @@ function tenantFile({ folder }: Cluster): string {
   return join(folder, 'tenants.json')
 }
 
-function fullOf(flag: string): Pick<AlertScene, 'begin' | 'end'> {
+function fullOf(...flags: readonly string[]): Pick<AlertScene, 'begin' | 'end'> {
   const { begin, end } = storeFault(S3_SLOW_DOWN)
   return {
     begin: async (cluster, site) => {
-      await startAgain(cluster, ROLE, { flags: [flag] })
+      await startAgain(cluster, ROLE, { flags })
       await begin(cluster, site)
       await sendLoad(cluster, {
         ...{ records: 100, requests: 200 },
-        ...{ rate: 40, inFlight: 190, seconds: 2 * ROUND_SECONDS },
+        ...{ rate: 100, inFlight: 190, seconds: 2 * ROUND_SECONDS },
       })
     },
     end: async (cluster, site) => {
