@@ -182,7 +182,7 @@ export class ClusterProcess {
     const launched = TributaryProcess.spawn({
       ...{ role, logFile },
       ...(this.isOlderBuild && olderCommand !== undefined ? { command: olderCommand } : {}),
-      flags: [...flags, ...(plan.flags ?? [])],
+      flags: withFlags(flags, plan.flags ?? []),
       environment: { ...environment, ...plan.environment },
       ...(plan.failpoints === undefined ? {} : { failpoints: plan.failpoints }),
       nodeOptions: [...NODE_OPTIONS, ...(plan.nodeOptions ?? [])],
@@ -210,4 +210,11 @@ export class ClusterProcess {
   async #pause(durationMs: number): Promise<void> {
     await sleep(durationMs, undefined, { signal: this.#wake.signal }).catch(() => undefined)
   }
+}
+
+/** Those of the plan stand in place of others of their names: none may be given twice. */
+function withFlags(flags: readonly string[], planned: readonly string[]): string[] {
+  const nameOf = (flag: string): string => flag.split('=')[0]!
+  const names = new Set(planned.map(nameOf))
+  return [...flags.filter((flag) => !names.has(nameOf(flag))), ...planned]
 }
