@@ -137,9 +137,16 @@ function sorted(fields: Record<string, string>): Record<string, string> {
   )
 }
 
-/** The content without what differs from run to run: random ids, and times. */
+/** The content without what differs from run to run: random ids, which also stand in keys, and times. */
 export function shapeOf(content: RedisContent): string {
-  return JSON.stringify(content, undefined, 2)
+  const shapes = Object.entries(content).map(([key, held]) => {
+    return withoutRandom(JSON.stringify({ [key]: held }, undefined, 2))
+  })
+  return shapes.sort().join('\n')
+}
+
+function withoutRandom(text: string): string {
+  return text
     .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '<random>')
     .replaceAll(/\b[0-9a-f]{16,}\b/g, '<random>')
     .replaceAll(/\b\d{13}\b/g, '<time>')
