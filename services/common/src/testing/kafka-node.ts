@@ -43,6 +43,7 @@ export class KafkaNode {
   readonly #propertiesPath: string
   readonly #logPath: string
   #process: ChildProcess | undefined
+  #isFrozen = false
 
   constructor({ id, install, folder, properties, javaOptions }: KafkaNodeOptions) {
     this.id = id
@@ -62,6 +63,11 @@ export class KafkaNode {
   get isRunning(): boolean {
     const child = this.#process
     return child !== undefined && child.exitCode === null && child.signalCode === null
+  }
+
+  /** Runs, and is not frozen. */
+  get isAwake(): boolean {
+    return this.isRunning && !this.#isFrozen
   }
 
   /** The last lines of its log, for messages. */
@@ -107,6 +113,7 @@ export class KafkaNode {
     children.add(child)
     child.once('exit', () => children.delete(child))
     this.#process = child
+    this.#isFrozen = false
   }
 
   /** Sends a signal; one that ends the process is waited for. */
@@ -114,6 +121,8 @@ export class KafkaNode {
     const child = this.#process
     if (child === undefined || !this.isRunning) return
     child.kill(signal)
+    if (signal === 'SIGSTOP') this.#isFrozen = true
+    if (signal === 'SIGCONT') this.#isFrozen = false
     if (signal === 'SIGKILL' || signal === 'SIGTERM') await once(child, 'exit')
   }
 

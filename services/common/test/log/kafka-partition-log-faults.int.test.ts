@@ -125,12 +125,13 @@ describe('KafkaPartitionLog with three brokers', () => {
     await strict.close()
   })
 
-  it('says no false OK while a leader is frozen, and finds the next one before it thaws', async () => {
+  it('says no false OK while a leader is frozen, and finds the next one before it thaws', async (t) => {
     const probe = await openAll('frozen')
     const load = new Load(log, PATIENT_MS)
     await load.until(100)
     const victim = await kafka.leaderOf('frozen', 0)
     await kafka.freeze(victim)
+    t.after(() => kafka.thaw(victim))
     const overdue = log.produce(0, [bytesOf('hasty')], 400)
     await assert.rejects(overdue, { code: 'log_unavailable' })
     await eventually(
