@@ -63,6 +63,11 @@ export interface StoredCommit {
   readonly bytes: Uint8Array
 }
 
+export interface Checkpoint {
+  readonly header: CheckpointHeader
+  readonly commits: Iterable<StoredCommit>
+}
+
 /** The bytes of a checkpoint of these commits, which follow each other. */
 export function serializeCheckpoint(
   id: PartitionId,
@@ -136,13 +141,29 @@ export async function* readCheckpoint(
   id: PartitionId,
   end: bigint,
 ): AsyncGenerator<StoredCommit> {
+  const bytes = await store.get(checkpointKey(id, end), { bytesMax: CHECKPOINT_BYTES_MAX })
+  yield* parseCheckpoint(id, end, bytes).commits
+}
+
+/**
+ * The bytes of a whole checkpoint; its commits are parsed one by one, as they are asked for.
+ * @throws AppError commit_damaged, here and while its commits are read
+ */
+export function parseCheckpoint(id: PartitionId, end: bigint, bytes: Uint8Array): Checkpoint {
   const key = checkpointKey(id, end)
-  const bytes = await store.get(key, { bytesMax: CHECKPOINT_BYTES_MAX })
   const header = parseHeader(id, end, key, bytes)
+  return { header, commits: parseCommits(header, key, bytes) }
+}
+
+function* parseCommits(
+  { starts }: CheckpointHeader,
+  key: string,
+  bytes: Uint8Array,
+): Generator<StoredCommit> {
   let at = bytes.indexOf(NEWLINE) + 1
-  for (const [index, start] of header.starts.entries()) {
+  for (const [index, start] of starts.entries()) {
     const lineEnd = bytes.indexOf(NEWLINE, at)
-    const isLast = index === header.starts.length - 1
+    const isLast = index === starts.length - 1
     const textEnd = isLast ? lineEnd : lineEnd - 1
     if (lineEnd < 0 || (!isLast && bytes[textEnd] !== COMMA)) throw damaged(key, 'is cut off')
     const line = bytes.subarray(at, textEnd)

@@ -1,6 +1,8 @@
 /** What lies in the object store beside the data files. */
 import { COMMIT_FORMAT_VERSION, parseCommitRecord } from '@tributary/common/commit/commit-record'
 import { serializeCommitRecord, type CommitRecord } from '@tributary/common/commit/commit-record'
+import { CHECKPOINT_FORMAT_VERSION } from '@tributary/common/commit/checkpoint'
+import { parseCheckpoint, serializeCheckpoint } from '@tributary/common/commit/checkpoint'
 import { parseSidecar, serializeSidecar } from '@tributary/common/commit/chunk-sidecar'
 import { dataKey, hashesKey } from '@tributary/common/paths'
 import { parseSchemaVersion, SCHEMA_FORMAT_VERSION } from '@tributary/common/schema/schema-chain'
@@ -40,6 +42,14 @@ const ADDITIONS = [
   { namespace: 'resource', key: 'process.pid', type: 'int', column: 'process.pid' },
 ] as const
 
+/** The commit before it, so that a checkpoint has lines of both kinds. */
+const COMMIT_BEFORE: CommitRecord = {
+  ...SAMPLE_COMMIT,
+  ...{ start: '38', end: '40', epoch: 8, writer: 'ingester-1.0f0e0d0c' },
+  ...{ schemaVersions: {}, files: [], holes: [], hashes: null },
+  counts: { rowsIn: 2, rowsStored: 0, rowsSuppressed: 2, rowsQuarantined: 0 },
+}
+
 const NEWER = /written by a newer version/
 
 export const STORE_SAMPLES: readonly FormatSample[] = [
@@ -48,6 +58,21 @@ export const STORE_SAMPLES: readonly FormatSample[] = [
     version: COMMIT_FORMAT_VERSION,
     write: () => serializeCommitRecord(SAMPLE_COMMIT),
     read: parseCommitRecord,
+    withVersion: withJsonVersion,
+    refusal: { code: 'commit_damaged', message: NEWER },
+  },
+  {
+    name: 'checkpoint',
+    version: CHECKPOINT_FORMAT_VERSION,
+    write: () => {
+      const records = [COMMIT_BEFORE, SAMPLE_COMMIT]
+      const commits = records.map((record) => ({ record, bytes: serializeCommitRecord(record) }))
+      return serializeCheckpoint(SAMPLE_ID, 17, commits)
+    },
+    read: (bytes) => {
+      const { header, commits } = parseCheckpoint(SAMPLE_ID, RANGE.end, bytes)
+      return { header, records: Array.from(commits, ({ record }) => record) }
+    },
     withVersion: withJsonVersion,
     refusal: { code: 'commit_damaged', message: NEWER },
   },
