@@ -97,8 +97,7 @@ function itemProducer(
     return (rows) => leaf(produce(rows))
   }
   if (produce === undefined) return ({ picks }) => pairs.produce(picks)
-  return (rows) =>
-    mergeColumns(leaf(produce(rows)), pairs.produce(rows.picks), rows.end - rows.start)
+  return (rows) => mergeColumns(leaf(produce(rows)), pairs.produce(rows.picks))
 }
 
 function leaf(column: LeafColumn | ListColumn): LeafColumn {

@@ -22,7 +22,7 @@ import { TABLE_COLUMNS } from './table-columns.ts'
 import { openTable, type FlushEntry, type TableContext } from './table-context.ts'
 
 /** Raised with every change of the bytes that the same batches give. */
-export const WRITER_VERSION = 2
+export const WRITER_VERSION = 3
 
 export interface FlushSettings {
   readonly rowGroupRowsMax: number
