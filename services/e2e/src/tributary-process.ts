@@ -9,6 +9,8 @@ import { createWriteStream, readFileSync, readdirSync, type WriteStream } from '
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
+import { endWithUs } from '@tributary/common/testing/end-with-us'
+
 export interface ProcessOptions {
   readonly role: string
   readonly flags?: readonly string[]
@@ -64,10 +66,7 @@ export class TributaryProcess {
     this.#exit = once(this.#child, 'exit').then(([code, signal]: unknown[]) =>
       typeof code === 'number' ? code : signal === 'SIGKILL' ? 137 : 143,
     )
-    // a run that fails must not leave its processes behind
-    const killWithUs = (): boolean => this.#child.kill('SIGKILL')
-    process.once('exit', killWithUs)
-    void this.#exit.then(() => process.off('exit', killWithUs))
+    endWithUs(this.#child)
   }
 
   /** Starts the process and waits for nothing. */

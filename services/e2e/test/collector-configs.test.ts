@@ -20,6 +20,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 import { findCollector } from '@tributary/common/testing/collector-programs'
+import { endWithUs } from '@tributary/common/testing/end-with-us'
 import { parse, parseAllDocuments } from 'yaml'
 
 import { storedRows } from '../src/clients/stored-telemetry.ts'
@@ -171,7 +172,7 @@ function startCollector(
     env: environment,
     stdio: ['ignore', 'ignore', 'ignore'],
   })
-  process.once('exit', () => child.kill('SIGKILL'))
+  endWithUs(child)
   return child
 }
 

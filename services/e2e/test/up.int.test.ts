@@ -9,6 +9,8 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
+import { endWithUs } from '@tributary/common/testing/end-with-us'
+
 import { untilSo } from '../src/cluster/small-cluster.ts'
 
 const COMMAND = fileURLToPath(import.meta.resolve('@tributary/cli/main'))
@@ -53,7 +55,7 @@ class UpProcess {
     this.#exited = once(this.#child, 'exit').then(([status, signal]: unknown[]) =>
       typeof status === 'number' ? status : signal === 'SIGKILL' ? 137 : -1,
     )
-    process.once('exit', () => this.#child.kill('SIGKILL'))
+    endWithUs(this.#child)
   }
 
   get pid(): number {

@@ -10,6 +10,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import type { KafkaInstall } from '../local-servers/kafka-install.ts'
+import { endWithUs } from './end-with-us.ts'
 import type { KafkaProperties } from './kafka-properties.ts'
 import { randomKafkaId } from './kafka-properties.ts'
 
@@ -28,12 +29,6 @@ export interface KafkaNodeOptions {
   /** Of Java; default: quick to start, slow when busy for long. */
   readonly javaOptions?: readonly string[]
 }
-
-/** Children that end with this process. */
-const children = new Set<ChildProcess>()
-process.once('exit', () => {
-  for (const child of children) child.kill('SIGKILL')
-})
 
 export class KafkaNode {
   readonly id: number
@@ -110,8 +105,7 @@ export class KafkaNode {
     const [program, ...words] = this.#command('kafka.Kafka', [this.#propertiesPath])
     const child = spawn(program, words, { stdio: ['ignore', log, log] })
     closeSync(log)
-    children.add(child)
-    child.once('exit', () => children.delete(child))
+    endWithUs(child)
     this.#process = child
     this.#isFrozen = false
   }

@@ -16,6 +16,7 @@ import type { ChildProcess } from 'node:child_process'
 import { Redis } from 'ioredis'
 
 import { testRedisUrl } from '../config/config.ts'
+import { endWithUs } from './end-with-us.ts'
 import { freePort } from './free-port.ts'
 import { makeTestCertificates } from './test-certificates.ts'
 
@@ -114,10 +115,7 @@ export class RedisServer {
     const file = join(this.folder, 'redis.conf')
     const child = spawn('redis-server', [file, ...this.#mode], { stdio: 'ignore' })
     this.#process = child
-    // a test that fails must not leave its server behind
-    const killWithUs = () => child.kill('SIGKILL')
-    process.once('exit', killWithUs)
-    child.once('exit', () => process.off('exit', killWithUs))
+    endWithUs(child)
     await this.#untilReady(child)
   }
 

@@ -15,6 +15,7 @@ import type { ChildProcess } from 'node:child_process'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 
 import { testS3 } from '../config/config.ts'
+import { endWithUs } from './end-with-us.ts'
 import { freePort } from './free-port.ts'
 import { findVersitygw } from '../local-servers/versitygw.ts'
 
@@ -77,10 +78,7 @@ class Versitygw implements S3Server {
     args.push('--access', accessKeyId, '--secret', secretAccessKey, 'posix', data)
     const child = spawn(this.#program, args, { stdio: 'ignore' })
     this.#process = child
-    // a test that fails must not leave its server behind
-    const killWithUs = (): boolean => child.kill('SIGKILL')
-    process.once('exit', killWithUs)
-    child.once('exit', () => process.off('exit', killWithUs))
+    endWithUs(child)
     await untilReady(this.endpoint, child)
   }
 

@@ -11,6 +11,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { findCollector } from '@tributary/common/testing/collector-programs'
+import { endWithUs } from '@tributary/common/testing/end-with-us'
 import { freePort } from '@tributary/common/testing/free-port'
 
 const READY_TIMEOUT_MS = 30_000
@@ -41,8 +42,7 @@ export class CollectorProcess {
         if (this.#log.length > LOG_LINES_MAX) this.#log.shift()
       })
     }
-    // a test that fails must not leave its collector behind
-    process.once('exit', () => child.kill('SIGKILL'))
+    endWithUs(child)
   }
 
   /** Starts it and waits until it answers. */

@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
 import { testKubernetes } from '@tributary/common/config/config'
+import { endWithUs } from '@tributary/common/testing/end-with-us'
 import { freePort } from '@tributary/common/testing/free-port'
 
 const run = promisify(execFile)
@@ -146,9 +147,7 @@ function launch({ folder, programs }: Places, name: string, flags: readonly stri
   const log = createWriteStream(join(folder, `${name}.log`), { flags: 'a' })
   child.stdout.pipe(log, { end: false })
   child.stderr.pipe(log, { end: false })
-  const killWithUs = (): boolean => child.kill('SIGKILL')
-  process.once('exit', killWithUs)
-  child.once('exit', () => process.off('exit', killWithUs))
+  endWithUs(child)
   return child
 }
 

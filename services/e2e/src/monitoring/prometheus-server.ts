@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
+import { endWithUs } from '@tributary/common/testing/end-with-us'
 import { freePort } from '@tributary/common/testing/free-port'
 
 const REMEDY = 'apt-get install -y prometheus'
@@ -74,9 +75,7 @@ export class PrometheusServer {
       ],
       { stdio: 'ignore' },
     )
-    const killWithUs = (): boolean => child.kill('SIGKILL')
-    process.once('exit', killWithUs)
-    child.once('exit', () => process.off('exit', killWithUs))
+    endWithUs(child)
     const server = new PrometheusServer(child, folder, `http://${address}`)
     await server.#untilReady()
     return server
