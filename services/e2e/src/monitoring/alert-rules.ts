@@ -30,7 +30,8 @@ export interface RuleGroup {
 
 interface RuleTest {
   readonly series: Readonly<Record<string, string>>
-  readonly fires: string
+  /** Or more times, where there is more than one way to it. */
+  readonly fires: string | readonly string[]
   readonly clears: string
   readonly alone?: boolean
   readonly also?: readonly string[]
@@ -104,7 +105,9 @@ export function promtoolTests(rulesFile: string): object {
         ],
         promql_expr_test: [
           { expr: FIRING, eval_time: '8m', exp_samples: [] },
-          { expr: FIRING, eval_time: fires, exp_samples: firing },
+          ...[fires].flat().map((time) => ({
+            ...{ expr: FIRING, eval_time: time, exp_samples: firing },
+          })),
           { expr: FIRING, eval_time: clears, exp_samples: [] },
         ],
       }
