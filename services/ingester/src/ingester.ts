@@ -410,6 +410,7 @@ export class Ingester {
         for (const record of records) this.#keeper?.committed(record)
       },
       onFailed: events.onFailed,
+      onFenced: events.onFenced,
       onClosed: (closed) => {
         this.#gate.remove(closed)
         this.#keeper?.closed(id)

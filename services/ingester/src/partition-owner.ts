@@ -52,6 +52,8 @@ export interface PartitionOwnerOptions {
   readonly onCommitted: (range: FlushedRange) => void
   /** Nothing more is committed by this owner: close it. `fenced` is another writer's commit. */
   readonly onFailed: (error: unknown) => void
+  /** A commit of this owner was refused because of another writer's; it may be closed already. */
+  readonly onFenced?: (() => void) | undefined
   readonly onClosed?: (owner: PartitionOwner) => void
 }
 
@@ -127,6 +129,7 @@ export class PartitionOwner implements FeedTarget, GatedOwner {
         return owner === undefined ? undefined : owner.#committed(range)
       },
       onFailed: options.onFailed,
+      onFenced: options.onFenced,
     })
     try {
       const cache = await WalCache.open(walOptions(options), partition.end, (record) =>

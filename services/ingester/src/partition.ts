@@ -60,6 +60,8 @@ export interface PartitionOptions {
   readonly onCommitted: (range: FlushedRange) => void | Promise<void>
   /** Nothing more is committed; the rows are in the log. */
   readonly onFailed: (error: unknown) => void
+  /** A commit was refused because of another writer's. */
+  readonly onFenced?: (() => void) | undefined
 }
 
 export class Partition {
@@ -79,7 +81,7 @@ export class Partition {
   private constructor(options: PartitionOptions, repeats: RepeatRemoval) {
     this.#options = options
     this.#repeats = repeats
-    const { id, writer, epoch, chain, shared, admitPoison } = options
+    const { id, writer, epoch, chain, shared, admitPoison, onFenced } = options
     const { store, encoder, fs, clock, logger, observe } = shared
     const { tracing } = shared
     if (tracing !== undefined) this.#traces = new PartitionTraces(tracing, clock, id)
@@ -102,6 +104,7 @@ export class Partition {
       settings: shared.flushSettings,
       signal: this.#ending.signal,
       admitPoison,
+      onFenced,
       forget: (poison) => this.#forget(poison),
     })
   }

@@ -6,7 +6,7 @@
  * hole of the commit: one bad record never stops the partition. Its rows were never stored, so what
  * counted as a repeat of them is decided anew before the others are encoded.
  */
-import type { CommitChain } from '@tributary/common/commit/commit-chain'
+import type { AppendOutcome, CommitChain } from '@tributary/common/commit/commit-chain'
 import {
   COMMIT_FILES_MAX,
   COMMIT_FORMAT_VERSION,
@@ -37,6 +37,11 @@ export interface FlusherOptions extends PublisherOptions {
   readonly admitPoison: () => void
   /** These batches are never stored: decides anew what of the others was stored before. */
   readonly forget: (poison: ReadonlySet<MemtableEntry>) => Promise<void>
+  /**
+   * A commit was refused because of another writer's. Told also of a flush that was given up before its
+   * answer came: a process that was frozen hears of its lost lease first.
+   */
+  readonly onFenced?: (() => void) | undefined
   /** Files of one commit; default COMMIT_FILES_MAX. */
   readonly commitFilesMax?: number
 }
@@ -74,25 +79,17 @@ export class Flusher {
    * @throws AppError fenced when another writer has taken the range
    */
   async flush(frozen: FrozenMemtable, holes: readonly CommitHole[]): Promise<CommitRecord[]> {
-    const { chain, writer } = this.#options
+    const { chain } = this.#options
     const tablesMax = Math.floor(this.#commitFilesMax / TABLE_FILES_MIN)
     const records: CommitRecord[] = []
     for (let rest = frozen; rest.start < rest.end; rest = restOf(frozen, chain.end)) {
       const part = headOf(rest, tablesMax)
       const outcome = await this.#flushPart(
         part,
+        frozen.end,
         holes.filter(({ start, end }) => BigInt(start) >= part.start && BigInt(end) <= part.end),
       )
-      if (!('conflict' in outcome)) {
-        records.push(outcome)
-        continue
-      }
-      const { conflict } = outcome
-      if (conflict.writer !== writer || chain.end > frozen.end) {
-        throw new AppError('fenced', 'another writer has committed this range', {
-          details: { start: String(part.start), winner: conflict.writer, epoch: conflict.epoch },
-        })
-      }
+      if (outcome !== undefined) records.push(outcome)
     }
     return records
   }
@@ -107,11 +104,16 @@ export class Flusher {
     return this.#options.commitFilesMax ?? COMMIT_FILES_MAX
   }
 
+  /**
+   * @param flushEnd where the whole flush ends
+   * @returns undefined where an earlier put of this writer stands in place of the commit
+   */
   async #flushPart(
     frozen: FrozenMemtable,
+    flushEnd: bigint,
     holes: readonly CommitHole[],
-  ): Promise<CommitRecord | { readonly conflict: CommitRecord }> {
-    const { chain, clock, observe } = this.#options
+  ): Promise<CommitRecord | undefined> {
+    const { clock, observe } = this.#options
     const poison = new Set<MemtableEntry>()
     const allHoles = [...holes]
     let written = await this.#writeTables(frozen, poison)
@@ -127,10 +129,28 @@ export class Flusher {
     await failpoint('flush:before-commit')
     const record = await this.#recordOf(frozen, written, files, allHoles, poison)
     const startMs = clock.monotonicMs()
-    const outcome = await this.#publisher.untilStored('commit', () => chain.append(record))
+    const outcome = await this.#publisher.untilStored('commit', () =>
+      this.#append(record, flushEnd),
+    )
     observe?.('commit', (clock.monotonicMs() - startMs) / 1000)
     await failpoint('flush:after-commit')
-    return outcome === 'committed' ? record : outcome
+    return outcome === 'committed' ? record : undefined
+  }
+
+  async #append(record: CommitRecord, flushEnd: bigint): Promise<AppendOutcome> {
+    const { chain, writer, onFenced } = this.#options
+    try {
+      const outcome = await chain.append(record)
+      if (outcome === 'committed') return outcome
+      const { conflict } = outcome
+      if (conflict.writer === writer && chain.end <= flushEnd) return outcome
+      throw new AppError('fenced', 'another writer has committed this range', {
+        details: { start: record.start, winner: conflict.writer, epoch: conflict.epoch },
+      })
+    } catch (error) {
+      if (toAppError(error).code === 'fenced') onFenced?.()
+      throw error
+    }
   }
 
   /** All tables of the range but these batches, or what else turns out to be poison in it. */

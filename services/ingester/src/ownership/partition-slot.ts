@@ -30,6 +30,7 @@ export type SlotState =
 export interface OwnerEvents {
   readonly epoch: () => number
   readonly onFailed: (error: unknown) => void
+  readonly onFenced: () => void
 }
 
 export interface SlotEvents {
@@ -235,6 +236,7 @@ export class PartitionSlot {
           onFailed: (error) => {
             this.#onFailed(error)
           },
+          onFenced: this.#options.events.fenced,
         })
         this.#owner = owner
         this.#openedMs = this.#options.clock.monotonicMs()
@@ -277,7 +279,6 @@ export class PartitionSlot {
       return
     }
     if (code === 'fenced') {
-      events.fenced()
       this.#log('warn', 'another writer has committed, the lease is read again', error)
       if (!(await this.#holdsLease(signal))) {
         if (!signal.aborted) this.stepBack()

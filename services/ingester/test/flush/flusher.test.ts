@@ -9,6 +9,7 @@ import { BatchBuilder } from '@tributary/common/columnar/batch-builder'
 import { decodeEnvelope } from '@tributary/common/columnar/envelope'
 import { writeEnvelopeInto } from '@tributary/common/columnar/envelope-writer'
 import { CommitChain } from '@tributary/common/commit/commit-chain'
+import { hookFailpoints } from '@tributary/common/failpoint'
 import { nodeFileSystem } from '@tributary/common/file-system'
 import { createLogger } from '@tributary/common/logger'
 import { openObjectStore, type ObjectStore } from '@tributary/common/object-store/object-store'
@@ -17,7 +18,7 @@ import type { PartitionId } from '@tributary/common/paths'
 import { Signal } from '@tributary/common/signal'
 import { payload, type PayloadOptions } from '@tributary/common/testing/payloads'
 import { verifyStore } from '@tributary/common/verify/verify'
-import { Flusher } from '../../src/flush/flusher.ts'
+import { Flusher, type FlusherOptions } from '../../src/flush/flusher.ts'
 import { FlushPool } from '../../src/flush/flush-pool.ts'
 import { SchemaCache } from '../../src/flush/schema-cache.ts'
 import { Memtable } from '../../src/memtable/memtable.ts'
@@ -35,11 +36,13 @@ const SETTINGS = {
   zstdLevel: 1,
 }
 
+type Differing = Partial<Pick<FlusherOptions, 'commitFilesMax' | 'signal' | 'onFenced'>>
+
 interface Parts {
   readonly store: ObjectStore
   readonly folder: string
   readonly memtable: Memtable
-  readonly flusher: (writer: string, commitFilesMax?: number) => Promise<Flusher>
+  readonly flusher: (writer: string, options?: Differing) => Promise<Flusher>
 }
 
 async function openParts(t: TestContext): Promise<Parts> {
@@ -64,7 +67,7 @@ async function openParts(t: TestContext): Promise<Parts> {
     store,
     folder,
     memtable: new Memtable(new SlabPool(1024 * 1024, 4), 0n),
-    flusher: async (writer, commitFilesMax) =>
+    flusher: async (writer, options) =>
       new Flusher({
         partition: ID,
         writer,
@@ -79,7 +82,7 @@ async function openParts(t: TestContext): Promise<Parts> {
         clock: systemClock,
         logger,
         signal: new AbortController().signal,
-        ...(commitFilesMax === undefined ? {} : { commitFilesMax }),
+        ...options,
       }),
   }
 }
@@ -170,7 +173,7 @@ void test('Flusher keeps a commit within its bound of files: fewer hours each, t
   }
   const holes = [{ start: '20', end: '25', reason: 'wal_damaged' }]
   memtable.skipTo(25n, 0)
-  const records = await (await flusher('a', 6)).flush(memtable.freeze(), holes)
+  const records = await (await flusher('a', { commitFilesMax: 6 })).flush(memtable.freeze(), holes)
   assert.ok(records.length > 1)
   assert.ok(records.every(({ files }) => files.length <= 6))
   assert.equal(records.at(-1)?.end, '25')
@@ -223,12 +226,37 @@ void test('Flusher goes on behind a commit of its own that landed late', async (
 
 void test('Flusher refuses a range that another writer has committed', async (t) => {
   const { memtable, flusher } = await openParts(t)
-  const late = await flusher('a')
+  let fences = 0
+  const late = await flusher('a', { onFenced: () => fences++ })
   insert(memtable, 0n, { records: 10, call: 1 })
   const other = new Memtable(new SlabPool(1024 * 1024, 1), 0n)
   insert(other, 0n, { records: 5, call: 9 })
   await (await flusher('b')).flush(other.freeze(), [])
   await assert.rejects(late.flush(memtable.freeze(), []), { code: 'fenced' })
+  assert.equal(fences, 1)
+})
+
+void test('Flusher tells of a refused commit also where the flush was given up before', async (t) => {
+  const { memtable, flusher } = await openParts(t)
+  const ending = new AbortController()
+  const fenced = Promise.withResolvers<void>()
+  const frozen = Promise.withResolvers<void>()
+  const late = await flusher('a', { signal: ending.signal, onFenced: fenced.resolve })
+  insert(memtable, 0n, { records: 10, call: 1 })
+  t.after(() => {
+    hookFailpoints([], undefined)
+  })
+  hookFailpoints(['commit:before-put'], () => {
+    ending.abort()
+    return frozen.promise
+  })
+  await assert.rejects(late.flush(memtable.freeze(), []), { code: 'cancelled' })
+  hookFailpoints([], undefined)
+  const other = new Memtable(new SlabPool(1024 * 1024, 1), 0n)
+  insert(other, 0n, { records: 5, call: 9 })
+  await (await flusher('b')).flush(other.freeze(), [])
+  frozen.resolve()
+  await fenced.promise
 })
 
 void test('The same batches give the same file, byte for byte', async (t) => {
