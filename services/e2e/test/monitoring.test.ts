@@ -12,9 +12,14 @@ import {
   ruleTests,
   RUNBOOK_BASE,
 } from '../src/monitoring/alert-rules.ts'
+import { ALERT_SCENES } from '../src/monitoring/alert-scenes.ts'
 import { chartFiles } from '../src/monitoring/chart-files.ts'
+import { CONTROLLER_SCENES } from '../src/monitoring/controller-scenes.ts'
 import { dashboardFiles, panelQueries } from '../src/monitoring/dashboards.ts'
+import { firedRows } from '../src/monitoring/fired-alerts.ts'
+import { LOAD_SCENES } from '../src/monitoring/load-scenes.ts'
 import { promtool } from '../src/monitoring/prometheus-server.ts'
+import { STANDALONE_SCENES } from '../src/monitoring/standalone-scenes.ts'
 
 const DOCUMENTS = new URL('../../../docs/', import.meta.url)
 const rules = alertRules()
@@ -95,6 +100,21 @@ void describe('alerts', () => {
         assert.deepEqual(problems, [])
       }
     }
+  })
+
+  void it('fired and cleared once each, by a fault that there is a scene for: npm run alerts', () => {
+    const page = readFileSync(new URL('monitoring.md', DOCUMENTS), 'utf8')
+    const rows = [...firedRows(page).values()]
+    assert.deepEqual(
+      rows.map(({ alert }) => `Tributary${alert}`),
+      rules.map(({ alert }) => alert),
+    )
+    const scenes = [CONTROLLER_SCENES, LOAD_SCENES, ALERT_SCENES, STANDALONE_SCENES].flat()
+    const strange = rows.filter(
+      ({ alert, fault }) =>
+        !scenes.some((scene) => scene.fault === fault && scene.alerts.includes(alert)),
+    )
+    assert.deepEqual(strange, [])
   })
 
   void it('are rules that Prometheus takes', () => {

@@ -14,6 +14,7 @@ import { withMeasured } from '../measured-page.ts'
 import { alertRules } from './alert-rules.ts'
 import { ALERT_SCENES, type AlertScene } from './alert-scenes.ts'
 import { CONTROLLER_SCENES } from './controller-scenes.ts'
+import { firedRows } from './fired-alerts.ts'
 import { LOAD_SCENES } from './load-scenes.ts'
 import { STANDALONE_SCENES } from './standalone-scenes.ts'
 import { WatchedCluster, type WatchedClusterOptions } from './watched-cluster.ts'
@@ -160,12 +161,7 @@ function finish(): void {
 /** Rows of alerts that were not played, or did not do as they should, stay as they are. */
 function writePage(head: readonly string[]): void {
   const page = readFileSync(PAGE, 'utf8')
-  const rows = new Map(
-    [...page.matchAll(/^\| (\w+) \| .* \| \d+ \| \d+ \|$/gm)].map(([line, alert]) => [
-      alert!,
-      line,
-    ]),
-  )
+  const rows = new Map([...firedRows(page)].map(([alert, { line }]) => [alert, line]))
   for (const outcome of outcomes) {
     const { alert, fired, cleared } = outcome
     if (fired !== undefined && cleared !== undefined) rows.set(alert, lineOf(outcome))
