@@ -104,10 +104,7 @@ export class TcpLink {
     if (this.#isClosed) return
     this.#isClosed = true
     for (const path of this.#paths) path.abandon()
-    for (const socket of [this.#client, this.#server]) {
-      if (socket.writableFinished) socket.destroy()
-      else socket.resetAndDestroy()
-    }
+    for (const socket of [this.#client, this.#server]) resetSocket(socket)
     this.#onClose()
   }
 }
@@ -237,7 +234,7 @@ class Path {
     this.isOver = true
     if (end === 'ended') this.#sink.end(() => this.#link.pathEnded())
     else {
-      this.#sink.resetAndDestroy()
+      resetSocket(this.#sink)
       this.#link.pathEnded()
     }
   }
@@ -247,4 +244,13 @@ class Path {
     this.abandon()
     this.#link.pathEnded()
   }
+}
+
+/**
+ * One whose end is on its way is closed instead: Node 24 can't reset it, and never closes its handle
+ * after having tried; the process then spins for ever where it should exit.
+ */
+function resetSocket(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
+import { join } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
 
 import { SeededRandom } from '../../src/testing/seeded-random.ts'
@@ -139,6 +141,15 @@ describe('TcpProxy', () => {
     await proxy.heal()
     await until(() => echo.received === 'late command')
     await until(() => proxy.connections === 0)
+  })
+
+  it('lets its process end, although a connection was cut while its end went on', async () => {
+    const script = join(import.meta.dirname, 'cut-with-end.ts')
+    const child = spawn(process.execPath, [script], { stdio: ['ignore', 'ignore', 'inherit'] })
+    const timer = setTimeout(() => child.kill('SIGKILL'), 30_000)
+    const [status] = (await once(child, 'exit')) as [number | null]
+    clearTimeout(timer)
+    assert.equal(status, 0)
   })
 
   it('accepts and stays silent while held, also new connections', async () => {
