@@ -1,5 +1,10 @@
 /** What clients and settings do to a cluster so that alerts of cost and saturation fire. */
-import { startAgain, type AlertScene } from './alert-scenes.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { S3_SLOW_DOWN } from '@tributary/common/testing/s3-fault-proxy'
+
+import type { ProcessRole } from '../cluster/cluster-process.ts'
+import { startAgain, storeFault, type AlertScene } from './alert-scenes.ts'
 import { sendBatches, sendLoad, startRejectedItems, type SceneLoad } from './scene-load.ts'
 
 const NOTHING = (): Promise<void> => Promise.resolve()
@@ -7,6 +12,9 @@ const NOTHING = (): Promise<void> => Promise.resolve()
 const LOAD_SECONDS = 40
 const CLEARING_SECONDS = 40
 const REJECTED_PER_SECOND = 3
+const FILLING_SECONDS = 20
+/** Until ingesters own all partitions again: none is opened while the store refuses. */
+const STEADY_MS = 8000
 
 export const LOAD_SCENES: readonly AlertScene[] = [
   {
@@ -41,7 +49,35 @@ export const LOAD_SCENES: readonly AlertScene[] = [
       ...{ rate: 150, inFlight: 1000, seconds: LOAD_SECONDS },
     }),
   },
+  {
+    fault: 'the store refuses all, and little memory of ingesters',
+    alerts: ['MemtableFull'],
+    ...fullOf('ingester', ['--memtable-bytes-max=8MiB']),
+  },
 ]
+
+/** More comes in than has room while nothing can be stored. */
+export function fullOf(
+  role: ProcessRole,
+  flags: readonly string[],
+): Pick<AlertScene, 'begin' | 'end'> {
+  const { begin, end } = storeFault(S3_SLOW_DOWN)
+  return {
+    begin: async (cluster, site) => {
+      await startAgain(cluster, role, { flags })
+      if (role === 'ingester') await sleep(STEADY_MS)
+      await begin(cluster, site)
+      await sendLoad(cluster, {
+        ...{ records: 100, requests: 200, tenants: 12 },
+        ...{ rate: 100, inFlight: 190, seconds: FILLING_SECONDS },
+      })
+    },
+    end: async (cluster, site) => {
+      await end(cluster, site)
+      await startAgain(cluster, role, {})
+    },
+  }
+}
 
 function flushedLike(
   flags: readonly string[],

@@ -2,11 +2,11 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { S3_SLOW_DOWN } from '@tributary/common/testing/s3-fault-proxy'
 import { TestAuthority } from '@tributary/common/testing/test-certificates'
 
 import type { Cluster } from '../cluster/cluster.ts'
-import { startAgain, storeFault, type AlertScene } from './alert-scenes.ts'
+import { startAgain, type AlertScene } from './alert-scenes.ts'
+import { fullOf } from './load-scenes.ts'
 import { sendLoad } from './scene-load.ts'
 
 const FAR_DAYS = 90
@@ -69,12 +69,12 @@ export const STANDALONE_SCENES: readonly AlertScene[] = [
   {
     fault: 'the store refuses all, and little memory',
     alerts: ['MemtableFull'],
-    ...fullOf('--memtable-bytes-max=8MiB'),
+    ...fullOf(ROLE, ['--memtable-bytes-max=8MiB']),
   },
   {
     fault: 'the store refuses all, and a small log',
     alerts: ['LogFull'],
-    ...fullOf('--wal-bytes-max=24MiB', '--memtable-bytes-max=128MiB'),
+    ...fullOf(ROLE, ['--wal-bytes-max=24MiB', '--memtable-bytes-max=128MiB']),
   },
   {
     fault: 'a certificate that ends soon, and broken files in its place',
@@ -107,22 +107,4 @@ async function fillRepeatWindow(cluster: Cluster): Promise<void> {
 
 function tenantFile({ folder }: Cluster): string {
   return join(folder, 'tenants.json')
-}
-
-function fullOf(...flags: readonly string[]): Pick<AlertScene, 'begin' | 'end'> {
-  const { begin, end } = storeFault(S3_SLOW_DOWN)
-  return {
-    begin: async (cluster, site) => {
-      await startAgain(cluster, ROLE, { flags })
-      await begin(cluster, site)
-      await sendLoad(cluster, {
-        ...{ records: 100, requests: 200 },
-        ...{ rate: 100, inFlight: 190, seconds: 2 * ROUND_SECONDS },
-      })
-    },
-    end: async (cluster, site) => {
-      await end(cluster, site)
-      await startAgain(cluster, ROLE, {})
-    },
-  }
 }
