@@ -1,6 +1,12 @@
 /** What must hold of a run of `overload-run.ts`, as sentences about what did not. */
 import type { NeighbourPhase, OverloadPhase, OverloadResult } from './overload-run.ts'
-import { BESIDE_BOUNDED, PEAK_MIB_MAX, peakMib } from './overload-run.ts'
+import {
+  BESIDE_BOUNDED,
+  BESIDE_NOISY,
+  BESIDE_USUAL,
+  PEAK_MIB_MAX,
+  peakMib,
+} from './overload-run.ts'
 
 /** UNAVAILABLE, which a collector sends again; `unsent` never left the client. */
 const RETRYABLE = ['14', 'unsent']
@@ -11,7 +17,7 @@ const GOODPUT_SHARE_MIN = 0.5
 const DRAIN_SECONDS_MAX = 60
 /** RESOURCE_EXHAUSTED with RetryInfo: a tenant is over its rate. */
 const OVER_RATE = '8'
-/** What a tenant may notice of a noisy one that has a rate; some milliseconds are the machine's own. */
+/** What a tenant may notice of a noisy one; some milliseconds are the machine's own. */
 const SLOWER_MAX = 2
 const MACHINE_MS = 10
 
@@ -35,13 +41,16 @@ export function overloadProblems({ phases, neighbours }: OverloadResult): string
 
 /** Of times, which say something on a machine that does nothing else. */
 export function neighbourProblems({ neighbours }: OverloadResult): string[] {
-  const [usual, beside] = ['beside one like it', BESIDE_BOUNDED].map((name) => {
-    return neighbours.find((phase) => phase.name === name)?.load.latencyMs.p50
+  const p50Ms = (name: string): number | undefined =>
+    neighbours.find((phase) => phase.name === name)?.load.latencyMs.p50
+  const usual = p50Ms(BESIDE_USUAL)
+  return [BESIDE_NOISY, BESIDE_BOUNDED].flatMap((name) => {
+    const beside = p50Ms(name)
+    if (usual === undefined || beside === undefined) return [`${name}: was not run`]
+    return beside > SLOWER_MAX * usual + MACHINE_MS
+      ? [`${name}: an OK takes ${String(beside)} ms, ${String(usual)} ms otherwise`]
+      : []
   })
-  if (usual === undefined || beside === undefined) return ['neighbours were not run']
-  return beside > SLOWER_MAX * usual + MACHINE_MS
-    ? [`${BESIDE_BOUNDED}: an OK takes ${String(beside)} ms, ${String(usual)} ms otherwise`]
-    : []
 }
 
 function problemsOfPhase(phase: OverloadPhase): string[] {

@@ -60,7 +60,7 @@ const MIB = 1024 * 1024
 /** What the router admits: small, so that it is full within a second. */
 export const IN_FLIGHT_MIB_MAX = 16
 /** Of the tenant with a rate: twice what it sends usually, far below fifty times as much. */
-const BOUNDED = { name: 'bounded', bytesPerSecond: '300KiB' } as const
+const BOUNDED = { name: 'bounded', bytesPerSecond: '600KiB' } as const
 /** Of each connection from the router to a broker, and of each fetch of the ingester. */
 const ROUTER_BYTES_PER_SECOND = 1_000_000
 const INGESTER_BYTES_PER_SECOND = 2_000_000
@@ -70,8 +70,10 @@ const IN_FLIGHT = 960
 const DRAIN_TIMEOUT_MS = 180_000
 const DRAIN_POLL_MS = 250
 /** Requests per second of the tenant that stays as it is. */
-const QUIET_RATE = 4
+const QUIET_RATE = 10
 const NOISE_FACTOR = 50
+export const BESIDE_USUAL = 'beside one like it'
+export const BESIDE_NOISY = 'beside one at 50x'
 export const BESIDE_BOUNDED = 'beside one at 50x that has a rate'
 
 /** One router, one ingester. */
@@ -106,8 +108,8 @@ export async function runOverload(options: OverloadOptions): Promise<OverloadRes
   ]
   await cluster.board.heal()
   const neighbours = [
-    await runNeighbours(options, 'beside one like it', 'noisy', QUIET_RATE),
-    await runNeighbours(options, 'beside one at 50x', 'noisy', NOISE_FACTOR * QUIET_RATE),
+    await runNeighbours(options, BESIDE_USUAL, 'noisy', QUIET_RATE),
+    await runNeighbours(options, BESIDE_NOISY, 'noisy', NOISE_FACTOR * QUIET_RATE),
     await runNeighbours(options, BESIDE_BOUNDED, BOUNDED.name, NOISE_FACTOR * QUIET_RATE),
   ]
   return { phases, neighbours }
