@@ -21,6 +21,10 @@ const NEEDS =
   'set KUBECONFIG (kubectl and helm on the PATH, TRIBUTARY_TEST_IMAGE an image that the cluster can ' +
   'pull), or TRIBUTARY_KUBERNETES_TOOLS to a folder that brings a cluster up'
 
+const ANOTHER =
+  'another run has a cluster on this machine, which has room for one; let it end, take the cluster down ' +
+  'with the cluster-down of TRIBUTARY_KUBERNETES_TOOLS, or use it'
+
 const TAG = 'under-test'
 /** The same image by another name: to upgrade to. */
 const NEXT_TAG = 'under-test-next'
@@ -74,12 +78,14 @@ export class KubernetesCluster {
     const { kubeconfig, tools } = testKubernetes()
     if (kubeconfig !== undefined) return KubernetesCluster.given()
     if (tools === undefined) throw new NoClusterError(NEEDS)
-    const programs = await lastLine(join(tools, 'unpack'), [], {})
+    const { line: programs } = await lastLine(join(tools, 'unpack'), [], {})
     report('programs of the cluster unpacked')
     const { archives, image } = await makeImages()
     report('images made')
     const settings = { BIN: programs, NODES: String(nodes), IMAGES: archives.join(' ') }
-    const KUBECONFIG = await lastLine(join(tools, 'cluster-up'), [], settings)
+    const { line: KUBECONFIG, stderr } = await lastLine(join(tools, 'cluster-up'), [], settings)
+    // it has images and a number of nodes of its own, and somebody may need it
+    if (/already up/.test(stderr)) throw new Error(`${ANOTHER}: KUBECONFIG=${KUBECONFIG}`)
     report(`cluster of ${String(nodes)} nodes up`)
     const PATH = `${programs}${delimiter}${process.env['PATH'] ?? ''}`
     return new KubernetesCluster({ KUBECONFIG, PATH, TRIBUTARY_TEST_IMAGE: image }, tools)
@@ -174,13 +180,13 @@ async function lastLine(
   tool: string,
   args: readonly string[],
   environment: Readonly<Record<string, string>>,
-): Promise<string> {
+): Promise<{ line: string; stderr: string }> {
   try {
-    const { stdout } = await run(tool, [...args], {
+    const { stdout, stderr } = await run(tool, [...args], {
       env: { ...process.env, ...environment },
       maxBuffer: OUTPUT_BYTES_MAX,
     })
-    return stdout.trim().split('\n').at(-1) ?? ''
+    return { line: stdout.trim().split('\n').at(-1) ?? '', stderr }
   } catch (error) {
     throw new NoClusterError(`${tool} failed`, { cause: error })
   }
