@@ -45,6 +45,11 @@ const WAITING_INTERVAL_MS = 200
 const WAITING_MS_MAX = 30_000
 /** How often a drain looks whether the next partition can be given away, at the latest. */
 const DRAIN_LOOK_MS = 50
+/**
+ * A drain is announced for a beat before the first partition goes, so that the others know what will be
+ * theirs and look out for it; not longer than this where they beat seldom.
+ */
+const NOTICE_MS_MAX = 2000
 /** Partitions given away at a time: each pauses only for its own last flush. */
 const HAND_OVERS_MAX = 2
 /** A reason of our own: the default one makes an exception with a stack, at every beat. */
@@ -62,6 +67,10 @@ export class Ownership {
   #incarnation: string | undefined
   /** Monotonic time at which the drain ends; undefined: there is none. */
   #drainUntilMs: number | undefined
+  /** Monotonic time from which a drain gives partitions away; undefined: it was not announced. */
+  #noticeEndMs: number | undefined
+  /** Whether the last view had others that can own partitions. */
+  #hasHeirs = false
   #isStopping = false
   /** Of all hand-overs together once this process stops, monotonic. */
   #drainEndMs = Infinity
@@ -102,6 +111,7 @@ export class Ownership {
   async drain(holdMs = Infinity): Promise<void> {
     const untilMs = this.#options.clock.monotonicMs() + holdMs
     this.#drainUntilMs = Math.max(this.#drainUntilMs ?? untilMs, untilMs)
+    this.#noticeEndMs ??= this.#options.clock.monotonicMs() + this.#noticeMs()
     // what is flushed while the first are given away is not flushed in the pause of the last
     for (const slot of this.#slots) slot.owner?.flushSoon()
     this.#wake.resolve()
@@ -125,6 +135,7 @@ export class Ownership {
     if (onlyHeld && this.#drainUntilMs === Infinity) return
     if (this.isDraining) this.#options.logger.info('the drain was ended')
     this.#drainUntilMs = undefined
+    this.#noticeEndMs = undefined
     this.#wake.resolve()
   }
 
@@ -197,9 +208,11 @@ export class Ownership {
     const isSettled = view.incarnationAgeMs >= 2 * beatIntervalMs + timeToLiveMs
     const names = eligibleNames(view.members)
     this.#see(names)
+    this.#hasHeirs = names.some((other) => other !== name)
     const owners = this.#assign(count, names)
     const nowMs = clock.monotonicMs()
     const { isDraining } = this
+    if (!isDraining) this.#noticeEndMs = undefined
     for (const [partition, slot] of this.#slots.entries()) {
       const lease = view.leases.get(partition)
       const wanted = isDraining ? undefined : owners[partition]
@@ -259,6 +272,7 @@ export class Ownership {
 
   /** Gives partitions away, a few at a time: this one, or those that are left. */
   #handOverSome(only?: PartitionSlot): void {
+    if (this.#options.clock.monotonicMs() < (this.#noticeEndMs ?? 0)) return
     let under = this.#slots.filter(({ state }) => state === 'releasing').length
     for (const slot of only === undefined ? this.#slots : [only]) {
       if (under >= HAND_OVERS_MAX) return
@@ -266,6 +280,13 @@ export class Ownership {
       slot.handOver(this.#drainEndMs)
       under++
     }
+  }
+
+  /** A process that stops has only so long. */
+  #noticeMs(): number {
+    if (!this.#hasHeirs) return 0
+    const leftMs = this.#drainEndMs - this.#options.clock.monotonicMs()
+    return Math.min(this.#options.beatIntervalMs, NOTICE_MS_MAX, leftMs / 10)
   }
 
   #see(names: readonly string[]): void {
