@@ -315,7 +315,6 @@ export class Ingester {
       unflushedBytesMax: memtableBytesMax,
       logBytes: () => this.#gate.walBytes,
       logBytesMax: walBytesMax,
-      forgottenHashes: () => sum(({ forgottenHashes }) => forgottenHashes),
     })
     return {
       store,

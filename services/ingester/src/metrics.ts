@@ -18,8 +18,6 @@ export interface IngesterState {
   /** All segments on disk. */
   readonly logBytes: () => number
   readonly logBytesMax: number
-  /** Since the start. */
-  readonly forgottenHashes: () => number
 }
 
 /** Every counter, `tributary_ingester_<name>_total`; those that must stay 0 are alarms. */
@@ -35,6 +33,8 @@ const COUNTERS = {
   quarantined_rows: 'Rows that could not be encoded: must stay 0',
   log_gaps: 'Times that the log had deleted records before they were fetched: must stay 0',
   unreadable_records: 'Fetched records that could not be read and were fetched again',
+  forgotten_chunks:
+    'Chunks pushed out of the window of repeats before their time: their retries are stored twice',
 } as const
 
 type CounterName = keyof typeof COUNTERS
@@ -86,10 +86,13 @@ export class IngesterMetrics {
     this.#recoveryBytesLeft.set(totalBytes - doneBytes)
   }
 
-  appended(rows: number, bytes: number, suppressedRows: number): void {
-    this.#counters.rows.inc(rows)
-    this.#counters.batch_bytes.inc(bytes)
-    if (suppressedRows > 0) this.#counters.suppressed_rows.inc(suppressedRows)
+  /** @param forgottenChunks of others, to make room in the window of repeats */
+  appended(rows: number, bytes: number, suppressedRows: number, forgottenChunks: number): void {
+    const counters = this.#counters
+    counters.rows.inc(rows)
+    counters.batch_bytes.inc(bytes)
+    if (suppressedRows > 0) counters.suppressed_rows.inc(suppressedRows)
+    if (forgottenChunks > 0) counters.forgotten_chunks.inc(forgottenChunks)
   }
 
   /** One write to the WAL: of fetched records, or of a batch until it is as durable as asked for. */
@@ -132,15 +135,6 @@ export class IngesterMetrics {
 /** Shows what is read when metrics are asked for. */
 export function exposeIngester(registry: Registry, state: IngesterState): void {
   const registers = [registry]
-  new Counter({
-    name: 'tributary_ingester_forgotten_chunks_total',
-    help: 'Chunks pushed out of the window of repeats before their time: their retries are stored twice',
-    registers,
-    collect() {
-      this.reset()
-      this.inc(state.forgottenHashes())
-    },
-  })
   const gauge = (name: string, help: string, read: () => number): void => {
     new Gauge({
       name: `tributary_ingester_${name}`,

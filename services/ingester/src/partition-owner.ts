@@ -188,10 +188,6 @@ export class PartitionOwner implements FeedTarget, GatedOwner {
     return this.#cache.bytesOnDisk
   }
 
-  get forgottenHashes(): number {
-    return this.#partition.forgottenHashes
-  }
-
   get progress(): PartitionProgress {
     return this.#progress
   }

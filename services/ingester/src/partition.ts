@@ -145,11 +145,6 @@ export class Partition {
     return this.#memtable.oldestMs
   }
 
-  /** Hashes that the window's bound pushed out before their time. */
-  get forgottenHashes(): number {
-    return this.#repeats.evicted
-  }
-
   /** Why nothing more is committed; undefined while all is well. */
   get failure(): AppError | undefined {
     return this.#failure
@@ -197,11 +192,13 @@ export class Partition {
     trace?: BatchTrace,
   ): void {
     const { clock, metrics } = this.#options.shared
+    const { evicted } = this.#repeats
     const repeats = this.#repeats.split(header, appendUnixMs)
+    const forgotten = this.#repeats.evicted - evicted
     const nowMs = clock.monotonicMs()
     const traceparent = trace === undefined ? undefined : this.#traces?.taken(trace, offset, nowMs)
     this.#memtable.insert({ offset, space, header, appendUnixMs, repeats, nowMs, traceparent })
-    metrics.appended(header.rowCount, space.bytes.length, repeats.suppressedRows)
+    metrics.appended(header.rowCount, space.bytes.length, repeats.suppressedRows, forgotten)
     this.flushWhenDue()
   }
 

@@ -134,7 +134,6 @@ async function openSharedParts(
     unflushedBytesMax: settings.memtableBytesMax,
     logBytes: () => open.appends?.logBytes ?? 0,
     logBytesMax: settings.walBytesMax,
-    forgottenHashes: () => open.partition?.forgottenHashes ?? 0,
   })
   registerOldest(registry, clock, open)
   const widths = new TableWidths(registry, clock)

@@ -106,6 +106,27 @@ describe('PartitionOwner', () => {
     assert.equal(suppressed, 2 * batch.rows.length + repeated)
   })
 
+  it('counts once what its window of repeats forgets, whoever opens the partition then', async () => {
+    const world = new MemoryWorld({ seed: 14, settings: { retryWindowEntriesMax: 1024 } })
+    const process = await world.start('a')
+    const forgotten = async (): Promise<string> => {
+      const text = await process.registry.metrics()
+      return /^tributary_ingester_forgotten_chunks_total (\d+)$/m.exec(text)![1]!
+    }
+    // the window holds two chunks and the batch itself of each
+    fill(world, 400)
+    const first = await world.clock.run(process.own(0, 1))
+    await world.clock.advance(3000)
+    await world.clock.run(first.flush())
+    assert.equal(await forgotten(), String(3 * 400 - 1024))
+    await world.clock.run(first.handOver(1000))
+    await world.clock.run(process.own(0, 2))
+    assert.equal(await forgotten(), String(3 * 400 - 1024))
+    fill(world, 1)
+    await world.clock.advance(1000)
+    assert.equal(await forgotten(), String(3 * 401 - 1024))
+  })
+
   it('stores the repeat of a batch that went to quarantine: it was never stored before', async () => {
     const poisoned: Uint8Array[] = []
     const world = new MemoryWorld({

@@ -96,6 +96,7 @@ export class MemoryProcess {
   readonly shared: SharedParts
   readonly owners = new Map<number, PartitionOwner>()
   readonly failures: unknown[] = []
+  readonly registry = createRegistry({ hasProcessMetrics: false })
   #feed: Promise<LogFeed> | undefined
 
   constructor(world: MemoryWorld, name: string, disk: FaultFileSystem) {
@@ -154,7 +155,6 @@ export class MemoryProcess {
 
   #sharedParts(): SharedParts {
     const { bucket, random, options } = this.world
-    const registry = createRegistry({ hasProcessMetrics: false })
     const encoder = { fs: this.disk, directory: SPOOL, clock: this.clock, random }
     return {
       store: new MemoryObjectStore(bucket, this.clock, this.disk),
@@ -163,7 +163,7 @@ export class MemoryProcess {
       fs: this.disk,
       clock: this.clock,
       logger,
-      metrics: new IngesterMetrics(registry),
+      metrics: new IngesterMetrics(this.registry),
       observe: () => undefined,
       settings: { ...MEMORY_SETTINGS, ...options.settings },
       flushSettings: FLUSH_SETTINGS,
