@@ -8,14 +8,16 @@
  * learned from the batch before) get none: their values stand in `sparse`, and so do those for which
  * the bytes that came in leave no room for another column (`hasRoom`).
  *
- * Keys are found by guessing: the n-th attribute of a record is nearly always the key that the
- * record before had there. `guesses` holds the keys of the record at hand up to the position
- * reached, so it doubles as the list of what a rejected record has touched.
+ * Keys are found by guessing: sets of attributes come in one order, so after a key there mostly comes
+ * the one that followed it the last time, also where optional ones are left out or the records of
+ * different sources take turns. `touched` holds the keys of the record at hand up to the position
+ * reached: what a rejected record has to take back.
  */
 import { LIMITS } from '../limits.ts'
 import { equalBytes, hashBytes, hashKey } from './byte-kernels.ts'
 import { BytesColumn } from './bytes-column.ts'
 import { BoolColumn, Fixed64Column } from './fixed-columns.ts'
+import { NO_BYTES } from './row-numbers.ts'
 import { SparseAttributes } from './sparse-attributes.ts'
 
 /** Keys kept from batch to batch; where more have come, all are dropped at the next reset. */
@@ -46,6 +48,8 @@ export class AttributeKey {
   readonly hash: number
   readonly bytes: Uint8Array
   readonly view: DataView
+  /** The key that came after it in the last record that had it. */
+  next: AttributeKey | undefined = undefined
   /** The last row with this key, to see a key that comes twice in one record. */
   lastRow = -1
   /** Whether its values stand in `sparse`, as far as the last batch can tell. */
@@ -108,8 +112,10 @@ export class AttributeKey {
 export class AttributeColumns {
   /** Columns with values in this batch, in order of first appearance. */
   readonly columns: AttributeColumn[] = []
-  /** Keys by position in the record before; entry n is never read before n - 1 was set. */
-  readonly guesses: AttributeKey[] = []
+  /** Keys by position in the record at hand; what stands behind them is of records before. */
+  readonly touched: AttributeKey[] = []
+  /** What the first key of a record comes after; no attribute has it. */
+  readonly start = new AttributeKey('', 0, NO_BYTES)
   /** Attributes without a column. */
   readonly sparse = new SparseAttributes()
   /** OTLP bytes of the items so far, for `hasRoom`. */
@@ -207,9 +213,9 @@ export class AttributeColumns {
     return column
   }
 
-  /** Undoes `row`, whose record has set the first `touched` guesses. */
+  /** Undoes `row`, whose record has keys at the first `touched` positions. */
   undoRow(row: number, touched: number): void {
-    for (let i = 0; i < touched; i++) this.guesses[i]!.truncateRows(row)
+    for (let i = 0; i < touched; i++) this.touched[i]!.truncateRows(row)
     this.sparse.truncateRows(row)
     this.#dropEmptyColumns()
   }
@@ -227,7 +233,7 @@ export class AttributeColumns {
     for (const column of this.columns) column.reset()
     this.columns.length = 0
     this.#rowWidth = 0
-    this.guesses.length = 0
+    this.touched.length = 0
     this.sparse.reset()
     this.itemBytes = 0
     let capacityBytes = this.sparse.capacityBytes()
@@ -239,6 +245,7 @@ export class AttributeColumns {
       this.#keys = []
       this.#table = new Int32Array(TABLE_SLOTS_MIN)
       this.#recent.fill(undefined)
+      this.start.next = undefined
     }
   }
 

@@ -113,7 +113,7 @@ export class BatchBuilder {
     this.dropUnusedRuns()
   }
 
-  /** Undoes the values of the row at hand, whose record has set the first `touched` guesses. */
+  /** Undoes the values of the row at hand, whose record has keys at the first `touched` positions. */
   undoRow(touched: number): void {
     for (const column of this.#fixed) column.truncateRows(this.rowCount)
     this.attributes.undoRow(this.rowCount, touched)

@@ -30,14 +30,16 @@ export function decodeAttribute(
     keyStart = cursor.start
     at = keyEnd
   }
-  const guesses = attributes.guesses
-  let key = index < guesses.length ? guesses[index]! : undefined
+  const { touched } = attributes
+  const before = index > 0 ? touched[index - 1]! : attributes.start
+  let key = before.next
   if (key === undefined || !key.matches(view, keyStart, keyEnd)) {
     key = lookUpKey(attributes, keyStart, keyEnd, tally)
     if (key === undefined) return false
-    if (index < guesses.length) guesses[index] = key
-    else guesses.push(key)
+    before.next = key
   }
+  if (index === touched.length) touched.push(key)
+  else if (touched[index] !== key) touched[index] = key
   if (key.lastRow === row) return false
   let valueEnd = at
   let valueStart = at

@@ -89,6 +89,7 @@ function numberSingles(
   from: number,
   to: number,
 ): void {
+  let { slots, firsts } = table
   for (let i = from; i < to; i++) {
     const word = words[i]!
     if (i > 0 && words[i - 1] === word) {
@@ -96,13 +97,15 @@ function numberSingles(
       continue
     }
     const hash = finish(word)
-    let slot = hash & (table.slots.length - 1)
+    let slot = hash & (slots.length - 1)
     let id = -1
     while (id < 0) {
-      const found = table.slots[slot]! - 1
-      if (found < 0) id = table.add(slot, hash, i)
-      else if (words[table.firsts[found]!] === word) id = found
-      else slot = (slot + 1) & (table.slots.length - 1)
+      const found = slots[slot]! - 1
+      if (found < 0) {
+        id = table.add(slot, hash, i)
+        ;({ slots, firsts } = table)
+      } else if (words[firsts[found]!] === word) id = found
+      else slot = (slot + 1) & (slots.length - 1)
     }
     ids[i] = id
   }
@@ -115,6 +118,7 @@ function numberPairs(
   from: number,
   to: number,
 ): void {
+  let { slots, firsts } = table
   for (let i = from; i < to; i++) {
     const low = words[2 * i]!
     const high = words[2 * i + 1]!
@@ -123,17 +127,18 @@ function numberPairs(
       continue
     }
     const hash = finish(low ^ Math.imul(high, 0x9e3779b1))
-    let slot = hash & (table.slots.length - 1)
+    let slot = hash & (slots.length - 1)
     let id = -1
     while (id < 0) {
-      const found = table.slots[slot]! - 1
-      if (found < 0) id = table.add(slot, hash, i)
-      else if (
-        words[2 * table.firsts[found]!] === low &&
-        words[2 * table.firsts[found]! + 1] === high
-      ) {
-        id = found
-      } else slot = (slot + 1) & (table.slots.length - 1)
+      const found = slots[slot]! - 1
+      if (found < 0) {
+        id = table.add(slot, hash, i)
+        ;({ slots, firsts } = table)
+        continue
+      }
+      const first = 2 * firsts[found]!
+      if (words[first] === low && words[first + 1] === high) id = found
+      else slot = (slot + 1) & (slots.length - 1)
     }
     ids[i] = id
   }

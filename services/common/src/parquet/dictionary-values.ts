@@ -111,15 +111,7 @@ abstract class EntryValues {
 
   /** Bounds among the first `count` of `ids`. */
   protected boundsOf(ids: Int32Array, count: number): PageBounds {
-    const order = this.#order
-    let min = ids[0]!
-    let max = min
-    for (let i = 1; i < count; i++) {
-      const id = ids[i]!
-      if (order.compare(id, min) < 0) min = id
-      else if (order.compare(id, max) > 0) max = id
-    }
-    return { min, max }
+    return this.#order.boundsAmong(ids, count)
   }
 }
 

@@ -119,50 +119,52 @@ export function writeBitmapHybrid(
   const count = to - from
   let at = page.reserve(hybridBytesMax(count, 1))
   const { bytes } = page
+  const bits = bitsBetween(bitmap, from, to)
   const whole = count >>> 3
-  const groups = (count + 7) >>> 3
   let literalFrom = 0
   let group = 0
   while (group < whole) {
-    const value = bitmapByte(bitmap, from + 8 * group, to)
+    const value = bits[group]!
     let end = group + 1
     if (value === 0 || value === 0xff) {
-      while (end < whole && bitmapByte(bitmap, from + 8 * end, to) === value) end++
+      while (end < whole && bits[end] === value) end++
       // a run of under four bytes costs what the literal does
-      if (end - group >= 4 || (group === 0 && end === groups)) {
-        at = writeBitmapLiterals(bytes, at, bitmap, from + 8 * literalFrom, from + 8 * group, to)
+      if (end - group >= 4 || (group === 0 && end === bits.length)) {
+        at = writeBitmapLiterals(bytes, at, bits, literalFrom, group)
         at = writeRun(bytes, at, 8 * (end - group), value & 1, 1)
         literalFrom = end
       }
     }
     group = end
   }
-  page.length = writeBitmapLiterals(bytes, at, bitmap, from + 8 * literalFrom, to, to)
+  page.length = writeBitmapLiterals(bytes, at, bits, literalFrom, bits.length)
 }
 
 function writeBitmapLiterals(
   bytes: Uint8Array,
   start: number,
-  bitmap: Uint8Array,
+  bits: Uint8Array,
   from: number,
   to: number,
-  limit: number,
 ): number {
   if (from >= to) return start
-  const groups = (to - from + 7) >>> 3
-  let at = writeVarint(bytes, start, (groups << 1) | 1)
-  for (let group = 0; group < groups; group++) {
-    bytes[at++] = bitmapByte(bitmap, from + 8 * group, limit)
-  }
+  let at = writeVarint(bytes, start, ((to - from) << 1) | 1)
+  for (let group = from; group < to; group++) bytes[at++] = bits[group]!
   return at
 }
 
-/** Eight bits from any position; bits at or after `limit` are zeros. */
-function bitmapByte(bitmap: Uint8Array, position: number, limit: number): number {
-  const index = position >>> 3
-  const shift = position & 7
-  let value = bitmap[index]! >>> shift
-  if (shift !== 0 && index + 1 < bitmap.length) value |= bitmap[index + 1]! << (8 - shift)
-  const valid = limit - position
-  return valid >= 8 ? value & 0xff : value & ((1 << valid) - 1)
+/** Bits [from, to) from the first bit of a byte on, the last byte filled up with zeros. */
+function bitsBetween(bitmap: Uint8Array, from: number, to: number): Uint8Array {
+  const first = from >>> 3
+  const shift = from & 7
+  const groups = (to - from + 7) >>> 3
+  if (shift === 0 && (to & 7) === 0) return bitmap.subarray(first, first + groups)
+  const bits = new Uint8Array(groups)
+  for (let group = 0; group < groups; group++) {
+    // past the end of the bitmap there is undefined, which shifts to 0
+    bits[group] = (bitmap[first + group]! >>> shift) | (bitmap[first + group + 1]! << (8 - shift))
+  }
+  const valid = (to - from) & 7
+  if (valid !== 0) bits[groups - 1]! &= (1 << valid) - 1
+  return bits
 }

@@ -43,9 +43,13 @@ export function listSlots(column: ListColumn, rowCount: number): ListSlots {
       continue
     }
     assert(!isNull, 'a null list has no elements')
-    states.fill(ELEMENT, slot, slot + length)
-    repetition.fill(1, slot + 1, slot + length)
-    slot += length
+    // no fill: most lists are shorter than its call is worth
+    const end = slot + length
+    states[slot++] = ELEMENT
+    for (; slot < end; slot++) {
+      states[slot] = ELEMENT
+      repetition[slot] = 1
+    }
   }
   slotOffsets[rowCount] = slot
   return {
@@ -66,21 +70,22 @@ export function definitionLevels(
   maxDefinitionLevel: number,
 ): Uint8Array {
   const { states } = slots
-  const levels = new Uint8Array(states.length)
-  const emptyLevel = field.optional ? 1 : 0
   const { presence } = leaf
-  let element = 0
+  const levelOfState = [0, field.optional ? 1 : 0, maxDefinitionLevel]
+  const levels = new Uint8Array(states.length)
   for (let slot = 0; slot < states.length; slot++) {
     const state = states[slot]!
-    if (state === ELEMENT) {
-      const isPresent = presence === undefined || bitAt(presence, element) === 1
-      levels[slot] = isPresent ? maxDefinitionLevel : maxDefinitionLevel - 1
-      element++
-    } else if (state === EMPTY) {
-      levels[slot] = emptyLevel
-    } else {
-      assert(field.optional, 'a required list is never null')
-    }
+    assert(state !== NULL || field.optional, 'a required list is never null')
+    levels[slot] = levelOfState[state]!
   }
+  if (presence !== undefined) lowerAbsent(levels, states, presence)
   return levels
+}
+
+/** Elements that are null stand one level below the present ones. */
+function lowerAbsent(levels: Uint8Array, states: Uint8Array, presence: Uint8Array): void {
+  let element = 0
+  for (let slot = 0; slot < states.length; slot++) {
+    if (states[slot] === ELEMENT) levels[slot]! -= 1 - bitAt(presence, element++)
+  }
 }

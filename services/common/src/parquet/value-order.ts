@@ -17,8 +17,21 @@ export interface ValueOrder {
   compare(a: number, b: number): number
   /** Bounds of [from, to), which is not empty. */
   bounds(from: number, to: number): PageBounds
+  /** Bounds of the first `count` of some positions, not 0; asked for again and again. */
+  boundsAmong(positions: Int32Array, count: number): PageBounds
   /** The PLAIN bytes of a bound, without a length. */
   boundBytes(position: number, isMax: boolean): Uint8Array
+}
+
+function boundsAmong(order: ValueOrder, positions: Int32Array, count: number): PageBounds {
+  let min = positions[0]!
+  let max = min
+  for (let index = 1; index < count; index++) {
+    const position = positions[index]!
+    if (order.compare(position, min) < 0) min = position
+    else if (order.compare(position, max) > 0) max = position
+  }
+  return { min, max }
 }
 
 export class Int32Order implements ValueOrder {
@@ -44,6 +57,10 @@ export class Int32Order implements ValueOrder {
     return { min, max }
   }
 
+  boundsAmong(positions: Int32Array, count: number): PageBounds {
+    return boundsAmong(this, positions, count)
+  }
+
   boundBytes(position: number): Uint8Array {
     return bytesOf(this.#values, position, 1)
   }
@@ -65,6 +82,10 @@ export class Int64Order implements ValueOrder {
 
   bounds(from: number, to: number): PageBounds {
     return int64Bounds(this.#halves, from, to)
+  }
+
+  boundsAmong(positions: Int32Array, count: number): PageBounds {
+    return boundsAmong(this, positions, count)
   }
 
   boundBytes(position: number): Uint8Array {
@@ -122,6 +143,10 @@ export class DoubleOrder implements ValueOrder {
     return { min, max }
   }
 
+  boundsAmong(positions: Int32Array, count: number): PageBounds {
+    return boundsAmong(this, positions, count)
+  }
+
   /** A zero may stand for both zeros: -0.0 below, +0.0 above (parquet.thrift, ColumnOrder). */
   boundBytes(position: number, isMax: boolean): Uint8Array {
     const value = this.#values[position]!
@@ -159,6 +184,10 @@ export class BooleanOrder implements ValueOrder {
     }
   }
 
+  boundsAmong(positions: Int32Array, count: number): PageBounds {
+    return boundsAmong(this, positions, count)
+  }
+
   boundBytes(position: number): Uint8Array {
     return this.#values.slice(position, position + 1)
   }
@@ -168,6 +197,8 @@ export class ByteArrayOrder implements ValueOrder {
   readonly isOrdered = true
   readonly #data: Uint8Array
   readonly #offsets: Int32Array
+  /** Per value, six bytes behind what all begin with; made when they are first asked for. */
+  #prefixes: Float64Array | undefined
 
   constructor(data: Uint8Array, offsets: Int32Array) {
     this.#data = data
@@ -181,6 +212,23 @@ export class ByteArrayOrder implements ValueOrder {
 
   bounds(from: number, to: number): PageBounds {
     return byteArrayBounds(this.#data, this.#offsets, from, to)
+  }
+
+  boundsAmong(positions: Int32Array, count: number): PageBounds {
+    const data = this.#data
+    const offsets = this.#offsets
+    const prefixes = (this.#prefixes ??= prefixesOf(data, offsets))
+    let min = positions[0]!
+    let max = min
+    for (let index = 1; index < count; index++) {
+      const position = positions[index]!
+      const prefix = prefixes[position]!
+      if (prefix < prefixes[min]!) min = position
+      else if (prefix > prefixes[max]!) max = position
+      else if (prefix === prefixes[min]! && this.compare(position, min) < 0) min = position
+      else if (prefix === prefixes[max]! && this.compare(position, max) > 0) max = position
+    }
+    return { min, max }
   }
 
   boundBytes(position: number): Uint8Array {
@@ -219,6 +267,22 @@ function byteArrayBounds(
     }
   }
   return { min, max }
+}
+
+function prefixesOf(data: Uint8Array, offsets: Int32Array): Float64Array {
+  const count = offsets.length - 1
+  const first = offsets[0]!
+  let common = offsets[1]! - first
+  for (let position = 1; position < count; position++) {
+    const start = offsets[position]!
+    common = Math.min(common, offsets[position + 1]! - start)
+    for (let at = 0; at < common; at++) if (data[first + at] !== data[start + at]) common = at
+  }
+  const prefixes = new Float64Array(count)
+  for (let position = 0; position < count; position++) {
+    prefixes[position] = prefixAt(data, offsets[position]! + common, offsets[position + 1]!)
+  }
+  return prefixes
 }
 
 /** Six bytes as one number, filled up with zeros: settles nearly every comparison. */

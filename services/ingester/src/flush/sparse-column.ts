@@ -6,10 +6,9 @@
 import { anyValueToJson } from '@tributary/common/otlp/typed-json'
 import type { LeafColumn, ValueDictionary } from '@tributary/common/parquet/column-values'
 import type { AttributeType } from '@tributary/common/schema/column-name'
-import { takeInt32 } from './column-scratch.ts'
+import { takeInt32, takeZeroedBytes } from './column-scratch.ts'
 import { hashBytes, hashSecond, hashText, mix } from './content-hash.ts'
 import { DictionaryUnion } from './dictionary-union.ts'
-import { leafOf } from './gather.ts'
 import type { RowPicks } from './row-picks.ts'
 import { slotsOfTargets } from './sparse-rows.ts'
 import { contentStart, readFixed } from './sparse-value.ts'
@@ -30,6 +29,15 @@ interface OwnValues {
   readonly values: Int32Array
 }
 
+/** Values by their place among the rows of an hour: a row group takes those of its range. */
+interface PlacedRows {
+  /** The places of the table's rows that these follow. */
+  readonly order: Int32Array
+  /** Ascending. */
+  readonly positions: Int32Array
+  readonly ids: Int32Array
+}
+
 export class SparseColumn {
   readonly key: string
   readonly type: AttributeType
@@ -39,6 +47,8 @@ export class SparseColumn {
   readonly #values: Int32Array
   readonly #shared: SparseValues
   #own: OwnValues | undefined
+  /** Of the hour at hand. */
+  #placed: PlacedRows | undefined
   #dictionary: { readonly ids: Int32Array; readonly dictionary: ValueDictionary } | undefined
 
   constructor(
@@ -65,13 +75,14 @@ export class SparseColumn {
   /** The column in a row group. */
   produce(picks: RowPicks): LeafColumn {
     const { ids, dictionary } = (this.#dictionary ??= this.#makeDictionary())
-    const targets = takeInt32(ids.length)
-    const picked = takeInt32(ids.length)
-    const count = pickTargets(this.#rows, ids, picks, targets, picked)
-    const slots = slotsOfTargets(targets, count, picks.rowCount)
-    const ordered = takeInt32(count)
-    for (let index = 0; index < count; index++) ordered[slots.pickSlot[index]!] = picked[index]!
-    return leafOf(slots, { kind: 'dictionary', ids: ordered, dictionary })
+    if (this.#placed?.order !== picks.positionOfRow) this.#placed = place(this.#rows, ids, picks)
+    const { positions, ids: placedIds } = this.#placed
+    const from = firstAtLeast(positions, picks.start)
+    const to = firstAtLeast(positions, picks.start + picks.rowCount)
+    const presence = takeZeroedBytes((picks.rowCount + 7) >>> 3)
+    markPresent(positions, from, to, picks.start, presence)
+    const values = { kind: 'dictionary', ids: placedIds.subarray(from, to), dictionary } as const
+    return { values, count: to - from, presence }
   }
 
   /** Calls back with every row of a row group that has a value, and its AnyValue message. */
@@ -205,21 +216,49 @@ export class SparseColumn {
   }
 }
 
-/** Which rows of the row group have which value; returns how many. */
-function pickTargets(
-  rows: Int32Array,
-  ids: Int32Array,
-  picks: RowPicks,
-  targets: Int32Array,
-  picked: Int32Array,
-): number {
-  const { positionOfRow, start, rowCount } = picks
+/** Rows and values in the order of an hour's rows; what is in no file of the hour is left out. */
+function place(rows: Int32Array, ids: Int32Array, { positionOfRow }: RowPicks): PlacedRows {
+  const targets = takeInt32(rows.length)
+  const picked = takeInt32(rows.length)
   let count = 0
   for (let index = 0; index < rows.length; index++) {
-    const target = positionOfRow[rows[index]!]! - start
-    if (target < 0 || target >= rowCount) continue
-    targets[count] = target
+    const position = positionOfRow[rows[index]!]!
+    if (position < 0) continue
+    targets[count] = position
     picked[count++] = ids[index]!
   }
-  return count
+  const { pickSlot } = slotsOfTargets(targets, count, positionOfRow.length)
+  const positions = new Int32Array(count)
+  const placedIds = new Int32Array(count)
+  for (let index = 0; index < count; index++) {
+    const slot = pickSlot[index]!
+    positions[slot] = targets[index]!
+    placedIds[slot] = picked[index]!
+  }
+  return { order: positionOfRow, positions, ids: placedIds }
+}
+
+/** The index of the first of the ascending positions that is not below one. */
+function firstAtLeast(positions: Int32Array, position: number): number {
+  let low = 0
+  let high = positions.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (positions[middle]! < position) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+function markPresent(
+  positions: Int32Array,
+  from: number,
+  to: number,
+  start: number,
+  presence: Uint8Array,
+): void {
+  for (let index = from; index < to; index++) {
+    const row = positions[index]! - start
+    presence[row >>> 3]! |= 1 << (row & 7)
+  }
 }
