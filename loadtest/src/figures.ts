@@ -92,3 +92,41 @@ export function compareRuns(before: RunFigures, now: RunFigures): string {
   })
   return `${now.scenario} against the baseline\n${lines.join('\n')}\n`
 }
+
+/** A row for each scenario, in Markdown: the median of its runs, and from the least to the greatest. */
+export function tableOf(runs: readonly RunFigures[]): string {
+  const rows = [...Map.groupBy(runs, ({ scenario }) => scenario)].map(([scenario, each]) => {
+    const cell = (pick: (run: RunFigures) => number, digits = 0): string =>
+      spreadOf(each.map(pick), digits)
+    return [
+      scenario,
+      cell((run) => run.requestsPerSecond),
+      cell((run) => run.itemsPerSecond),
+      cell((run) => run.medianMs, 1),
+      cell((run) => run.p99Ms, 1),
+      cell((run) => run.p999Ms, 1),
+      cell((run) => (100 * run.refusedRequests) / Math.max(1, run.requests), 1),
+      cell((run) => run.wrongAnswers),
+    ]
+  })
+  const head = [
+    'scenario',
+    'requests/s',
+    'items/s',
+    'p50 ms',
+    'p99 ms',
+    'p99.9 ms',
+    'told to retry, %',
+  ]
+  const lines = [[...head, 'wrong answers'], Array.from({ length: 8 }, () => '---'), ...rows]
+  return `${lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}\n`
+}
+
+function spreadOf(samples: readonly number[], digits: number): string {
+  const sorted = samples.toSorted((a, b) => a - b)
+  const text = (value: number): string =>
+    value.toLocaleString('en-US', { maximumFractionDigits: digits, minimumFractionDigits: digits })
+  const median = text(sorted[Math.floor(sorted.length / 2)]!)
+  const [least, most] = [text(sorted[0]!), text(sorted.at(-1)!)]
+  return least === most ? median : `${median} (${least} to ${most})`
+}

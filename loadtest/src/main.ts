@@ -5,6 +5,7 @@
  *   SCENARIO  a name of scenarios.ts          HTTP  URL of OTLP/HTTP     GRPC  host:port of OTLP/gRPC
  *   SCALE     multiplies rates, default 1     RUN   id of the run        SUMMARY  file for the JSON
  *   API_KEY   sent as a bearer token          P99_FACTOR  multiplies latency thresholds
+ *   TIME_SCALE  multiplies how long it lasts, default 1
  */
 import encoding from 'k6/encoding'
 import { sleep } from 'k6'
@@ -25,6 +26,7 @@ if (chosen === undefined) {
 }
 const scenario = chosen
 const scale = Number(__ENV.SCALE ?? '1')
+const timeScale = Number(__ENV.TIME_SCALE ?? '1')
 const httpUrl = __ENV.HTTP ?? 'http://127.0.0.1:4318'
 const grpcAddress = __ENV.GRPC ?? '127.0.0.1:4317'
 const run = __ENV.RUN ?? 'by-hand'
@@ -58,13 +60,13 @@ function executor(): Scenarios[string] {
   const { arrival } = scenario
   if ('connections' in arrival) {
     const vus = Math.max(1, Math.round(arrival.connections * Math.min(1, scale)))
-    return { executor: 'constant-vus', vus, duration: `${arrival.seconds}s`, exec: 'paced' }
+    return { executor: 'constant-vus', vus, duration: lasting(arrival.seconds), exec: 'paced' }
   }
   const [first] = arrival.stages
   const peak = Math.max(...arrival.stages.map(({ rate }) => rate)) * scale
   const stages = arrival.stages.map(({ rate, seconds }) => ({
     target: Math.max(1, Math.round(rate * scale)),
-    duration: `${seconds}s`,
+    duration: lasting(seconds),
   }))
   return {
     executor: 'ramping-arrival-rate',
@@ -76,6 +78,10 @@ function executor(): Scenarios[string] {
     maxVUs: Math.min(CLIENTS_MAX, Math.max(10, Math.round(peak))),
     exec: 'once',
   }
+}
+
+function lasting(seconds: number): string {
+  return `${Math.round(1000 * seconds * timeScale)}ms`
 }
 
 const GRPC_METHODS: Readonly<Record<PayloadKind['signal'], string>> = {

@@ -11,7 +11,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 
-import { compareRuns, readRun, type RunFigures } from './figures.ts'
+import { compareRuns, readRun, tableOf, type RunFigures } from './figures.ts'
 import { SCENARIOS } from './scenarios.ts'
 
 /** Not older: 1.0 brought TypeScript without a build step. */
@@ -25,7 +25,9 @@ const { values, positionals } = parsed({
     http: { type: 'string', default: process.env['HTTP'] ?? 'http://127.0.0.1:4318' },
     grpc: { type: 'string', default: process.env['GRPC'] ?? '127.0.0.1:4317' },
     scale: { type: 'string', default: '1' },
+    'time-scale': { type: 'string', default: '1' },
     'p99-factor': { type: 'string', default: '1' },
+    runs: { type: 'string', default: '1' },
     out: { type: 'string', default: 'loadtest-results' },
     baseline: { type: 'string' },
     'data-dir': { type: 'string' },
@@ -62,7 +64,9 @@ const HELP = `npm run loadtest -- [flags] [SCENARIO...]      without a name: smo
   --http URL          OTLP/HTTP of the router        --grpc HOST:PORT  OTLP/gRPC of the router
                       (or HTTP, GRPC and TRIBUTARY_OBJECT_STORE... of the environment)
   --scale N           multiplies all rates: 0.05 suits a laptop
+  --time-scale N      multiplies how long each scenario lasts
   --p99-factor N      multiplies the thresholds on latency
+  --runs N            of each scenario; a table of medians and spreads at the end
   --out DIR           summaries (JSON) and pages (HTML), default loadtest-results
   --baseline DIR      compare with the summaries of an earlier run
   --data-dir, --object-store, --object-store-endpoint   where the rows are counted, as tributary query
@@ -87,14 +91,20 @@ else if (values.list) {
 function runAll(names: readonly string[]): boolean {
   const out = resolve(values.out)
   mkdirSync(out, { recursive: true })
+  const finished: RunFigures[] = []
   let isGood = true
   for (const name of names) {
-    const figures = runScenario(name, out)
-    const problems = figures === undefined ? ['k6 did not finish'] : judge(name, figures)
-    for (const problem of problems) process.stdout.write(`${name}: ${problem}\n`)
-    if (problems.length > 0) isGood = false
+    for (let run = 1; run <= Number(values.runs); run++) {
+      const figures = runScenario(name, join(out, run === 1 ? name : `${name}-${run}`))
+      if (figures !== undefined) finished.push(figures)
+      const problems = figures === undefined ? ['k6 did not finish'] : judge(name, figures)
+      for (const problem of problems) process.stdout.write(`${name}: ${problem}\n`)
+      if (problems.length > 0) isGood = false
+    }
   }
-  process.stdout.write(`results: ${out}\n`)
+  const table = tableOf(finished)
+  writeFileSync(join(out, 'table.md'), table)
+  process.stdout.write(`${table}results: ${out}\n`)
   return isGood
 }
 
@@ -109,13 +119,15 @@ function judge(name: string, figures: RunFigures): string[] {
   return problems
 }
 
-function runScenario(name: string, out: string): RunFigures | undefined {
-  const summary = join(out, `${name}.json`)
+/** @param base path of its files, without their endings */
+function runScenario(name: string, base: string): RunFigures | undefined {
+  const summary = `${base}.json`
   const variables = {
     SCENARIO: name,
     HTTP: values.http,
     GRPC: values.grpc,
     SCALE: values.scale,
+    TIME_SCALE: values['time-scale'],
     P99_FACTOR: values['p99-factor'],
     RUN: randomUUID(),
     SUMMARY: summary,
@@ -129,13 +141,13 @@ function runScenario(name: string, out: string): RunFigures | undefined {
       K6_WEB_DASHBOARD: 'true',
       K6_WEB_DASHBOARD_PORT: '-1',
       K6_WEB_DASHBOARD_PERIOD: '1s',
-      K6_WEB_DASHBOARD_EXPORT: join(out, `${name}.html`),
+      K6_WEB_DASHBOARD_EXPORT: `${base}.html`,
     },
   })
   // 99: thresholds were missed, which the summary tells
   if (k6.error !== undefined || (k6.status !== 0 && k6.status !== 99)) return undefined
   const figures = readRun(summary)
-  writeFileSync(join(out, `${name}.txt`), figures.text)
+  writeFileSync(`${base}.txt`, figures.text)
   process.stdout.write(figures.text)
   return figures
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 
-import { compareRuns, readRun } from '../src/figures.ts'
+import { compareRuns, readRun, tableOf } from '../src/figures.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'tributary-loadtest-'))
 after(() => {
@@ -50,5 +50,19 @@ describe('compareRuns', () => {
       readRun(summary('now.json', 100, true)),
     )
     assert.match(text, /requests\/s +50\.0 -> +100\.0 {2}2\.00x/)
+  })
+})
+
+describe('tableOf', () => {
+  it('gives the median of the runs of a scenario with their spread', () => {
+    const rates = [50, 200, 100]
+    const table = tableOf(rates.map((rate) => readRun(summary(`run-${rate}.json`, rate, true))))
+    const [head, , row, ...more] = table.trimEnd().split('\n')
+    assert.match(head!, /^\| scenario \| requests\/s \|/)
+    assert.match(
+      row!,
+      /^\| mixed \| 100 \(50 to 200\) \| 100 \| 5\.0 \| 20\.0 \| 30\.0 \| 0\.0 \| 0 \|$/,
+    )
+    assert.deepEqual(more, [])
   })
 })
