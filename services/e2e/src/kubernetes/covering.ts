@@ -1,56 +1,73 @@
-/** Combinations of switches, few of them, such that each pair of settings of two switches is in one. */
+/**
+ * Combinations of switches, few of them, such that each choice of settings of two switches, or of as many
+ * as `strength` says, is in one.
+ */
 export type Switches = Readonly<Record<string, readonly string[]>>
 
-/** Greedy: each combination takes what covers most of the pairs that are left. */
-export function coveringCombinations(switches: Switches): Record<string, string>[] {
+type Combination = Record<string, string>
+
+/** Greedy: each combination takes what covers most of the choices that are left. */
+export function coveringCombinations(switches: Switches, strength = 2): Combination[] {
   const names = Object.keys(switches)
   const left = new Set<string>()
-  for (const [position, one] of names.entries()) {
-    for (const other of names.slice(position + 1)) {
-      for (const a of switches[one]!) {
-        for (const b of switches[other]!) left.add(pairOf(one, a, other, b))
-      }
-    }
+  for (const some of subsets(names, strength)) {
+    for (const choice of choicesOf(some, switches)) left.add(keyOf(some, choice))
   }
-  const combinations: Record<string, string>[] = []
+  const combinations: Combination[] = []
   while (left.size > 0) {
     const [seed] = left
     const combination = Object.fromEntries(JSON.parse(seed!) as [string, string][])
-    for (const name of names) combination[name] ??= best(switches[name]!, name, combination, left)
-    for (const pair of pairsOf(names, combination)) left.delete(pair)
+    for (const name of names) {
+      combination[name] ??= best(name, switches, combination, left, strength)
+    }
+    for (const some of subsets(names, strength)) left.delete(keyOf(some, combination))
     combinations.push(combination)
   }
   return combinations
 }
 
+/** The setting that covers most together with those that are chosen. */
 function best(
-  settings: readonly string[],
   name: string,
-  combination: Readonly<Record<string, string>>,
+  switches: Switches,
+  combination: Readonly<Combination>,
   left: ReadonlySet<string>,
+  strength: number,
 ): string {
-  const gains = settings.map((setting) => {
-    const others = Object.entries(combination)
-    return others.filter(([other, value]) => left.has(pairOf(name, setting, other, value))).length
+  const names = Object.keys(switches)
+  const chosen = names.filter((other) => Object.hasOwn(combination, other))
+  const groups = [...subsets(chosen, strength - 1)].map((some) =>
+    names.filter((other) => other === name || some.includes(other)),
+  )
+  const gains = switches[name]!.map((setting) => {
+    const tried = { ...combination, [name]: setting }
+    return groups.filter((group) => left.has(keyOf(group, tried))).length
   })
-  return settings[gains.indexOf(Math.max(...gains))]!
+  return switches[name]![gains.indexOf(Math.max(...gains))]!
 }
 
-function* pairsOf(
-  names: readonly string[],
-  combination: Readonly<Record<string, string>>,
-): Generator<string> {
-  for (const [position, one] of names.entries()) {
-    for (const other of names.slice(position + 1)) {
-      yield pairOf(one, combination[one]!, other, combination[other]!)
-    }
+/** Subsets of a size, their members in the order of the list. */
+function* subsets(names: readonly string[], size: number): Generator<readonly string[]> {
+  if (size === 0) {
+    yield []
+    return
+  }
+  for (const [position, first] of names.entries()) {
+    for (const rest of subsets(names.slice(position + 1), size - 1)) yield [first, ...rest]
   }
 }
 
-function pairOf(one: string, a: string, other: string, b: string): string {
-  const pair = [
-    [one, a],
-    [other, b],
-  ]
-  return JSON.stringify(one < other ? pair : pair.toReversed())
+function* choicesOf(names: readonly string[], switches: Switches): Generator<Combination> {
+  const [first, ...rest] = names
+  if (first === undefined) {
+    yield {}
+    return
+  }
+  for (const setting of switches[first]!) {
+    for (const others of choicesOf(rest, switches)) yield { [first]: setting, ...others }
+  }
+}
+
+function keyOf(names: readonly string[], combination: Readonly<Combination>): string {
+  return JSON.stringify(names.map((name) => [name, combination[name]]))
 }

@@ -3,22 +3,42 @@ import { test } from 'node:test'
 
 import { coveringCombinations } from '@tributary/e2e/kubernetes/covering'
 
+const SWITCHES = {
+  a: ['0', '1'],
+  b: ['0', '1'],
+  c: ['x', 'y', 'z'],
+  d: ['0', '1'],
+  e: ['0', '1'],
+}
+type Name = keyof typeof SWITCHES
+const NAMES = Object.keys(SWITCHES) as Name[]
+
 test('each pair of settings is in one of few combinations', () => {
-  const switches = {
-    a: ['0', '1'],
-    b: ['0', '1'],
-    c: ['x', 'y', 'z'],
-    d: ['0', '1'],
-    e: ['0', '1'],
-  }
-  const combinations = coveringCombinations(switches)
+  const combinations = coveringCombinations(SWITCHES)
   assert.ok(combinations.length < 10, `${String(combinations.length)} in place of 48`)
-  const names = Object.keys(switches) as (keyof typeof switches)[]
-  for (const one of names) {
-    for (const other of names.filter((name) => name > one)) {
-      for (const a of switches[one]) {
-        for (const b of switches[other]) {
+  for (const one of NAMES) {
+    for (const other of NAMES.filter((name) => name > one)) {
+      for (const a of SWITCHES[one]) {
+        for (const b of SWITCHES[other]) {
           assert.ok(combinations.some((made) => made[one] === a && made[other] === b))
+        }
+      }
+    }
+  }
+})
+
+test('each three settings are, where three are asked for', () => {
+  const combinations = coveringCombinations(SWITCHES, 3)
+  assert.ok(combinations.length < 30, `${String(combinations.length)} in place of 48`)
+  const threes = NAMES.flatMap((x) => NAMES.flatMap((y) => NAMES.map((z) => [x, y, z] as const)))
+  for (const [x, y, z] of threes.filter(([x, y, z]) => x < y && y < z)) {
+    for (const a of SWITCHES[x]) {
+      for (const b of SWITCHES[y]) {
+        for (const c of SWITCHES[z]) {
+          const isThere = combinations.some(
+            (made) => made[x] === a && made[y] === b && made[z] === c,
+          )
+          assert.ok(isThere, `${x}=${a} ${y}=${b} ${z}=${c}`)
         }
       }
     }
