@@ -42,11 +42,7 @@ export function numericList(
   const slots = findSlots(views, picks)
   const elementsOfSlot = takeInt32(slots.count)
   forEachView(views, picks, (view, start, end) => {
-    for (let pick = start; pick < end; pick++) {
-      const slot = slots.pickSlot[pick]!
-      const row = picks.pickRow[pick]!
-      if (slot >= 0) elementsOfSlot[slot] = view.offsets![row + 1]! - view.offsets![row]!
-    }
+    measureLists(view.offsets!, picks.pickRow, slots.pickSlot, start, end, elementsOfSlot)
   })
   const startOfSlot = takeInt32(slots.count + 1)
   startOfSlot[0] = 0
@@ -56,21 +52,51 @@ export function numericList(
   const total = startOfSlot[slots.count]!
   const halves = takeInt32(2 * total)
   forEachView(views, picks, (view, start, end) => {
-    const values = int32Of(view)
-    for (let pick = start; pick < end; pick++) {
-      const slot = slots.pickSlot[pick]!
-      if (slot < 0) continue
-      const from = 2 * view.offsets![picks.pickRow[pick]!]!
-      const to = 2 * startOfSlot[slot]!
-      const length = 2 * elementsOfSlot[slot]!
-      for (let index = 0; index < length; index++) halves[to + index] = values[from + index]!
-    }
+    const from = { halves: int32Of(view), offsets: view.offsets! }
+    copyLists(from, picks.pickRow, slots.pickSlot, start, end, startOfSlot, halves)
   })
   const values: LeafColumn['values'] =
     element === 'int64'
       ? { kind: 'int64', halves }
       : { kind: 'double', values: new Float64Array(halves.buffer, halves.byteOffset, total) }
   return listOf(picks, slots, elementsOfSlot, [{ values, count: total }])
+}
+
+function measureLists(
+  offsets: Int32Array,
+  pickRow: Int32Array,
+  pickSlot: Int32Array,
+  start: number,
+  end: number,
+  elementsOfSlot: Int32Array,
+): void {
+  for (let pick = start; pick < end; pick++) {
+    const slot = pickSlot[pick]!
+    const row = pickRow[pick]!
+    if (slot >= 0) elementsOfSlot[slot] = offsets[row + 1]! - offsets[row]!
+  }
+}
+
+function copyLists(
+  from: { readonly halves: Int32Array; readonly offsets: Int32Array },
+  pickRow: Int32Array,
+  pickSlot: Int32Array,
+  start: number,
+  end: number,
+  startOfSlot: Int32Array,
+  halves: Int32Array,
+): void {
+  const values = from.halves
+  const { offsets } = from
+  for (let pick = start; pick < end; pick++) {
+    const slot = pickSlot[pick]!
+    if (slot < 0) continue
+    const last = 2 * offsets[pickRow[pick]! + 1]!
+    let at = 2 * startOfSlot[slot]!
+    for (let index = 2 * offsets[pickRow[pick]!]!; index < last; index++) {
+      halves[at++] = values[index]!
+    }
+  }
 }
 
 /** A list of structs out of a column of nested messages. */

@@ -52,6 +52,12 @@ interface Remaps {
   readonly values: Int32Array
 }
 
+/** Which column a pair belongs to, by its key and the type of its value. */
+interface PairColumns {
+  readonly columnOf: Int32Array
+  readonly typeOfValue: Int32Array
+}
+
 class SparseTableBuilder {
   readonly #keys = new DictionaryUnion()
   readonly #values = new DictionaryUnion()
@@ -73,19 +79,8 @@ class SparseTableBuilder {
     const ids = new Int32Array(starts[columnCount]!)
     batches.forEach((pairs, batch) => {
       if (pairs === undefined) return
-      const { keys, values } = remaps[batch]!
       const { rowBase } = table.batches[batch]!
-      const { lists } = pairs
-      for (let row = 0; row < lists.length - 1; row++) {
-        for (let item = lists[row]!; item < lists[row + 1]!; item++) {
-          const value = values[pairs.values[item]!]!
-          const column = this.#columnAt(keys[pairs.keys[item]!]!, value)
-          const at = next[column]!
-          next[column] = at + 1
-          rows[at] = rowBase + row
-          ids[at] = value
-        }
-      }
+      placePairs(pairs, remaps[batch]!, this.#pairColumns(), rowBase, next, rows, ids)
     })
     const { data, offsets, count } = this.#values.finish()
     const shared: SparseValues = { data, offsets, seen: new Int32Array(count) }
@@ -122,25 +117,24 @@ class SparseTableBuilder {
       values[entry] = id
     }
     this.#reserveKeys()
-    for (let item = 0; item < pairs.keys.length; item++) {
-      const keyId = keys[pairs.keys[item]!]!
-      const value = values[pairs.values[item]!]!
-      let column = this.#columnAt(keyId, value)
-      if (column < 0) column = this.#addColumn(keyId, this.#typeOfValue.values[value]!, batch)
-      this.#counts.values[column]!++
+    const remaps = { keys, values }
+    for (let item = 0; item < pairs.keys.length;) {
+      item = countPairs(item, pairs, remaps, this.#pairColumns(), this.#counts.values)
+      if (item < pairs.keys.length) this.#addColumnOf(item, pairs, remaps, batch)
     }
-    return { keys, values }
+    return remaps
   }
 
-  #columnAt(keyId: number, value: number): number {
-    return this.#columnOf[keyId * SPARSE_TYPES.length + this.#typeOfValue.values[value]!]! - 1
+  #pairColumns(): PairColumns {
+    return { columnOf: this.#columnOf, typeOfValue: this.#typeOfValue.values }
   }
 
-  #addColumn(keyId: number, typeCode: number, firstBatch: number): number {
+  #addColumnOf(item: number, pairs: BatchPairs, remaps: Remaps, firstBatch: number): void {
+    const keyId = remaps.keys[pairs.keys[item]!]!
+    const typeCode = this.#typeOfValue.values[remaps.values[pairs.values[item]!]!]!
     this.#columns.push({ keyId, typeCode, firstBatch })
     this.#counts.push(0)
     this.#columnOf[keyId * SPARSE_TYPES.length + typeCode] = this.#columns.length
-    return this.#columns.length - 1
   }
 
   #reserveKeys(): void {
@@ -149,5 +143,50 @@ class SparseTableBuilder {
     const grown = new Int32Array(Math.max(needed, this.#columnOf.length * 2))
     grown.set(this.#columnOf)
     this.#columnOf = grown
+  }
+}
+
+/** Counts pairs by column from `first` on; returns where one has no column yet, or where they end. */
+function countPairs(
+  first: number,
+  pairs: BatchPairs,
+  remaps: Remaps,
+  { columnOf, typeOfValue }: PairColumns,
+  counts: Int32Array,
+): number {
+  const types = SPARSE_TYPES.length
+  for (let item = first; item < pairs.keys.length; item++) {
+    const keyId = remaps.keys[pairs.keys[item]!]!
+    const value = remaps.values[pairs.values[item]!]!
+    const column = columnOf[keyId * types + typeOfValue[value]!]! - 1
+    if (column < 0) return item
+    counts[column]! += 1
+  }
+  return pairs.keys.length
+}
+
+/** Puts the pairs of a batch where `next` says for each column, and moves `next` on. */
+function placePairs(
+  pairs: BatchPairs,
+  remaps: Remaps,
+  { columnOf, typeOfValue }: PairColumns,
+  rowBase: number,
+  next: Int32Array,
+  rows: Int32Array,
+  ids: Int32Array,
+): void {
+  const types = SPARSE_TYPES.length
+  const { lists } = pairs
+  for (let row = 0; row < lists.length - 1; row++) {
+    const end = lists[row + 1]!
+    for (let item = lists[row]!; item < end; item++) {
+      const keyId = remaps.keys[pairs.keys[item]!]!
+      const value = remaps.values[pairs.values[item]!]!
+      const column = columnOf[keyId * types + typeOfValue[value]!]! - 1
+      const at = next[column]!
+      next[column] = at + 1
+      rows[at] = rowBase + row
+      ids[at] = value
+    }
   }
 }
