@@ -25,9 +25,10 @@ const SMOKE_REQUESTS = 20
 const HEAR_MS = 100
 const PARTITIONS = 12
 const TENANTS = 12
-/** What a start does is over. */
-const QUIET_SECONDS = 5
-const IDLE_SECONDS = 20
+/** What a start does is over: partitions are taken after 7 s, when leases are not young any more. */
+const QUIET_SECONDS = 20
+/** The file index is asked once a minute. */
+const IDLE_SECONDS = 60
 
 interface RecordLoad {
   readonly pool: Omit<PoolOptions, 'startUnixNano'>
