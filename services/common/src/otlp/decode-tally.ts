@@ -57,7 +57,7 @@ export class DecodeTally implements DecodeCounters {
   /** Resources, scopes, new keys and odd items: what costs microseconds each, however few its bytes. */
   slowSteps = 0
   readonly rejectedByReason = new Int32Array(REASON_TEXTS.length)
-  /** Attributes of the item at hand that have set their guess. */
+  /** Attributes of the item at hand whose keys stand in `AttributeColumns.touched`. */
   touched = 0
   /** Effective times of the rows since the last `resetTimes`, as unsigned halves. */
   hasTimes = false

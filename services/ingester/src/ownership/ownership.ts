@@ -111,7 +111,9 @@ export class Ownership {
   async drain(holdMs = Infinity): Promise<void> {
     const untilMs = this.#options.clock.monotonicMs() + holdMs
     this.#drainUntilMs = Math.max(this.#drainUntilMs ?? untilMs, untilMs)
-    this.#noticeEndMs ??= this.#options.clock.monotonicMs() + this.#noticeMs()
+    // a stop that comes upon a drain has less time for it
+    const noticeEndMs = this.#options.clock.monotonicMs() + this.#noticeMs()
+    this.#noticeEndMs = Math.min(this.#noticeEndMs ?? noticeEndMs, noticeEndMs)
     // what is flushed while the first are given away is not flushed in the pause of the last
     for (const slot of this.#slots) slot.owner?.flushSoon()
     this.#wake.resolve()

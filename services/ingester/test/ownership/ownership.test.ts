@@ -123,6 +123,21 @@ describe('Ownership', () => {
     await assertStoredOnce(of)
   })
 
+  it('stops in time where a drain was announced just before', async () => {
+    const of = cluster(6)
+    const [a] = await startThree(of)
+    await of.world.clock.advance(12_000)
+    fill(of, 60)
+    const drained = a!.ingester!.drain()
+    const startMs = of.world.clock.monotonicMs()
+    await of.world.clock.run(a!.ingester!.stop(500), 20_000)
+    await drained
+    const tookMs = of.world.clock.monotonicMs() - startMs
+    assert.ok(tookMs < 500, `${tookMs} ms`)
+    await of.world.clock.advance(9000)
+    await assertStoredOnce(of)
+  })
+
   it('stops in time while the store refuses all, however many partitions wait for it', async () => {
     const of = cluster(12)
     const a = await MemoryIngester.start(of.world, of.leases, 'a')
