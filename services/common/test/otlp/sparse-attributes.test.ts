@@ -102,3 +102,18 @@ test('odd values without a column are stored as the ones that they mean', () => 
   )
   assert.equal(batch.attributes.sparse.values.entries.size, 2)
 })
+
+test('keys that were dropped, as too many came, are not guessed any more', () => {
+  const batch = new BatchBuilder(Signal.logs)
+  const keys = (...names: readonly string[]): Buffer =>
+    Buffer.concat(names.map((name) => attribute(name, text(name))))
+  const many = Array.from({ length: 5000 }, (_, index) => keys(`key ${index}`))
+  decodeWhole(batch, logs(keys('a', 'b'), ...many, keys('a', 'b')), OPTIONS)
+  batch.reset()
+  decodeWhole(batch, logs(keys('a', 'b'), keys('b', 'a')), OPTIONS)
+  const columns = batch.attributeColumns.map(({ name, count }) => [name, count])
+  assert.deepEqual(columns, [
+    ['attributes.a@string', 2],
+    ['attributes.b@string', 2],
+  ])
+})
