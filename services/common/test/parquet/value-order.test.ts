@@ -13,7 +13,8 @@ test('ByteArrayOrder finds the bounds among values that begin alike, in part or 
       return Buffer.concat([begin, end])
     })
     const offsets = new Int32Array(values.length + 1)
-    for (const [index, { length }] of values.entries()) offsets[index + 1] = offsets[index]! + length
+    for (const [index, { length }] of values.entries())
+      offsets[index + 1] = offsets[index]! + length
     const order = new ByteArrayOrder(Buffer.concat(values), offsets)
     // again and again: pages of one dictionary
     for (let page = 0; page < 3; page++) {

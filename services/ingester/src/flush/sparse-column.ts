@@ -221,13 +221,15 @@ function place(rows: Int32Array, ids: Int32Array, { positionOfRow }: RowPicks): 
   const targets = takeInt32(rows.length)
   const picked = takeInt32(rows.length)
   let count = 0
+  let end = 0
   for (let index = 0; index < rows.length; index++) {
     const position = positionOfRow[rows[index]!]!
     if (position < 0) continue
+    if (position >= end) end = position + 1
     targets[count] = position
     picked[count++] = ids[index]!
   }
-  const { pickSlot } = slotsOfTargets(targets, count, positionOfRow.length)
+  const { pickSlot } = slotsOfTargets(targets, count, end)
   const positions = new Int32Array(count)
   const placedIds = new Int32Array(count)
   for (let index = 0; index < count; index++) {

@@ -28,6 +28,8 @@ const KEYS = ['a', 'b.c', 'ключ', 'd@int', '', '_e', 'f', 'g']
 const START_UNIX_NANO = 1_800_000_000_000_000_000n
 const ROWS_PER_BATCH = 60
 const BATCHES = 6
+const HOUR_NANO = 3_600_000_000_000n
+const HOURS = 3
 
 type AddValue = (any: ProtobufWriter, random: SeededRandom) => void
 
@@ -96,7 +98,9 @@ function fixed64(writer: ProtobufWriter, field: number, value: bigint): void {
 
 /** A request with one item. */
 function request(signal: SignalName, random: SeededRandom, index: number): Uint8Array {
-  const time = START_UNIX_NANO + BigInt(random.below(1000)) * 1_000_000n + BigInt(index)
+  // hours come in turn, so that each has rows of all batches
+  const hour = START_UNIX_NANO + BigInt(index % HOURS) * HOUR_NANO
+  const time = hour + BigInt(random.below(1000)) * 1_000_000n + BigInt(index)
   const record = message((item) => {
     if (signal === 'metrics') fixed64(item, 3, time)
     else fixed64(item, 1, time)
@@ -171,7 +175,7 @@ function makeSparse({ attributes }: BatchBuilder): void {
   }
 }
 
-/** The rows of the one file that these batches become, in its order. */
+/** The rows of the files that these batches become, in their order: one for each hour. */
 async function rowsOf(
   t: TestContext,
   signal: SignalName,
@@ -195,7 +199,7 @@ async function rowsOf(
     end: String(entries.length),
     entries,
     settings: {
-      rowGroupRowsMax: 100,
+      rowGroupRowsMax: 50,
       rowGroupBytesMax: 1 << 26,
       fileRowsMax: 1 << 20,
       fileBytesMax: 1 << 28,
@@ -208,11 +212,14 @@ async function rowsOf(
     schemaOf: (wanted) => schemas.resolveOrExtend('default', signal, wanted),
     createFile: () => new SpoolFile(folder),
   })
-  assert.equal(files.length, 1)
-  const bytes = readFileSync(files[0]!.path)
-  const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)
+  assert.equal(files.length, HOURS)
+  const rows = files.map(({ path }) => readRows(readFileSync(path)))
+  return (await Promise.all(rows)).flat()
+}
+
+function readRows({ buffer, byteOffset, length }: Buffer): Promise<Record<string, unknown>[]> {
   return parquetReadObjects({
-    file,
+    file: buffer.slice(byteOffset, byteOffset + length) as ArrayBuffer,
     utf8: false,
     compressors: { ZSTD: (compressed) => zstdDecompressSync(compressed) },
   })
