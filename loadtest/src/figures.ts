@@ -126,7 +126,9 @@ function spreadOf(samples: readonly number[], digits: number): string {
   const sorted = samples.toSorted((a, b) => a - b)
   const text = (value: number): string =>
     value.toLocaleString('en-US', { maximumFractionDigits: digits, minimumFractionDigits: digits })
-  const median = text(sorted[Math.floor(sorted.length / 2)]!)
+  const middle = sorted.length >> 1
+  const lower = sorted[sorted.length % 2 === 0 ? middle - 1 : middle]!
+  const median = text((lower + sorted[middle]!) / 2)
   const [least, most] = [text(sorted[0]!), text(sorted.at(-1)!)]
   return least === most ? median : `${median} (${least} to ${most})`
 }

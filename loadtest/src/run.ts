@@ -85,6 +85,9 @@ else if (values.list) {
   if (unknown.length > 0) {
     process.stderr.write(`unknown scenario ${unknown.join(', ')}; --list shows them\n`)
     process.exitCode = 2
+  } else if (!/^[1-9]\d*$/.test(values.runs)) {
+    process.stderr.write('--runs takes a whole number, 1 or more\n')
+    process.exitCode = 2
   } else process.exitCode = runAll(names) ? 0 : 1
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,6 +7,7 @@ import { after, describe, it } from 'node:test'
 
 import { compareRuns, readRun, tableOf } from '../src/figures.ts'
 
+const COMMAND = join(import.meta.dirname, '../src/run.ts')
 const folder = mkdtempSync(join(tmpdir(), 'tributary-loadtest-'))
 after(() => {
   rmSync(folder, { recursive: true })
@@ -64,5 +66,25 @@ describe('tableOf', () => {
       /^\| mixed \| 100 \(50 to 200\) \| 100 \| 5\.0 \| 20\.0 \| 30\.0 \| 0\.0 \| 0 \|$/,
     )
     assert.deepEqual(more, [])
+  })
+
+  it('gives what lies between the two in the middle of an even number of runs', () => {
+    const rates = [50, 200, 100, 120]
+    const runs = rates.map((rate) => readRun(summary(`even-${rate}.json`, rate, true)))
+    assert.match(tableOf(runs), /^\| mixed \| 110 \(50 to 200\) \|/m)
+  })
+})
+
+describe('npm run loadtest', () => {
+  it('refuses a number of runs that is none', () => {
+    for (const runs of ['0', 'three', '1.5']) {
+      const args = [COMMAND, '--runs', runs, '--out', folder, 'smoke']
+      const { status, stderr } = spawnSync(process.execPath, args, {
+        encoding: 'utf8',
+        env: { K6: 'false' },
+      })
+      assert.equal(status, 2, runs)
+      assert.match(stderr, /--runs/)
+    }
   })
 })
