@@ -3,7 +3,7 @@
  * doubles by Clinger's fast path where that is exact.
  */
 import type { JsonReader } from './json-reader.ts'
-import { QUOTE } from './json-reader.ts'
+import { CLOSE_BRACE, COMMA, QUOTE } from './json-reader.ts'
 
 const MINUS = 0x2d
 const PLUS = 0x2b
@@ -31,6 +31,7 @@ export function readInteger(reader: JsonReader): void {
   const isQuoted = text[reader.at] === QUOTE
   if (isQuoted && text[reader.at + TIME_DIGITS + 1] === QUOTE && takesTime(reader)) return
   const start = isQuoted ? reader.at + 1 : reader.at
+  if (takesShortInteger(reader, start, isQuoted)) return
   let at = start
   reader.isNegative = text[at] === MINUS
   if (reader.isNegative) at++
@@ -56,6 +57,31 @@ export function readInteger(reader: JsonReader): void {
   }
   reader.at = at
   if (isQuoted) closeQuote(reader, 'expected an integer')
+}
+
+/** So many digits are below 2^32. */
+const SHORT_DIGITS_MAX = 9
+
+/** Reads an integer without a sign that has few digits and nothing behind them: counts, mostly. */
+function takesShortInteger(reader: JsonReader, start: number, isQuoted: boolean): boolean {
+  const { text } = reader
+  let at = start
+  let value = 0
+  let digit = text[at]! - DIGIT_0
+  while (digit >= 0 && digit <= 9) {
+    value = value * 10 + digit
+    digit = text[++at]! - DIGIT_0
+  }
+  const digits = at - start
+  if (digits === 0 || digits > SHORT_DIGITS_MAX) return false
+  if (digits > 1 && text[start] === DIGIT_0) return false
+  const byte = text[at]
+  if (isQuoted ? byte !== QUOTE : byte !== COMMA && byte !== CLOSE_BRACE) return false
+  reader.isNegative = false
+  reader.low = value
+  reader.high = 0
+  reader.at = isQuoted ? at + 1 : at
+  return true
 }
 
 /** Digits of every time in nanoseconds from 2001 to 2286. */

@@ -2,10 +2,11 @@
  * The messages of OTLP as the JSON transcoder needs them: member names as bytes, field numbers as
  * wire tags, and how each value is written. Members of profiles only (string tables) are unknown.
  *
- * State: each message remembers which member followed which, and each field how long its length
+ * State: each message remembers which member followed which, and each field its last array and how long its length
  * was; both only guess, so what they hold never changes the output.
  */
 import { Signal } from '../signal.ts'
+import { NumbersBefore } from './json-transcoder-numbers.ts'
 
 /** How a member's value stands in JSON and goes to protobuf. */
 export const FieldKind = {
@@ -67,6 +68,8 @@ export class TranscoderField {
   readonly index: number
   /** Bytes that the length of the last value took. */
   lengthBytes = 1
+  /** Of a packed field. */
+  readonly numbersBefore: NumbersBefore | undefined
 
   constructor(name: string, index: number, definition: FieldDefinition) {
     this.name = name
@@ -86,6 +89,7 @@ export class TranscoderField {
     const wireType = WIRE_TYPES[definition.kind]
     this.isPacked = this.isRepeated && wireType !== 2
     this.tag = (definition.id << 3) | (this.isPacked ? 2 : wireType)
+    this.numbersBefore = this.isPacked ? new NumbersBefore() : undefined
   }
 }
 

@@ -391,6 +391,54 @@ describe('the JSON transcoder', () => {
     })
   })
 
+  it('reads arrays of numbers like the ones before and unlike them', () => {
+    const usual = Array.from({ length: 30 }, (_, index) => index / 4)
+    const odd = [
+      [...usual.slice(0, -1), 7.5],
+      [0.5, ...usual.slice(1)],
+      usual.slice(0, -1),
+      [...usual, 9],
+      [1],
+      Array.from({ length: 90 }, (_, index) => index),
+    ]
+    const bounds = odd.flatMap((each) => [...Array.from({ length: 20 }, () => usual), each, each])
+    const dataPoints = bounds.map((explicitBounds) => ({ explicitBounds }))
+    const request = {
+      resourceMetrics: [{ scopeMetrics: [{ metrics: [{ histogram: { dataPoints } }] }] }],
+    }
+    const { type } = exportRequest('metrics')
+    const text = JSON.stringify(request)
+    const expected = type.encode(type.fromObject(request)).finish()
+    const numbers = bounds.reduce((sum, { length }) => sum + length, 0)
+    for (let round = 0; round < 2; round++) {
+      const bytes = transcodeJson(Signal.metrics, Buffer.from(text), { numbersMax: numbers })
+      assert.ok(Buffer.from(expected).equals(bytes))
+      assert.throws(
+        () => transcodeJson(Signal.metrics, Buffer.from(text), { numbersMax: numbers - 1 }),
+        { code: 'request_too_large' },
+      )
+    }
+  })
+
+  it('reads integers of few and of many digits, quoted and not', () => {
+    for (const digits of [
+      '0',
+      '7',
+      '999999999',
+      '1000000000',
+      '4294967296',
+      '18446744073709551615',
+    ]) {
+      for (const json of [digits, `"${digits}"`]) {
+        const data = `{"histogram":{"dataPoints":[{"bucketCounts":[${json},${json}]}]}}`
+        assert.deepEqual(point(data)['bucketCounts'], [BigInt(digits), BigInt(digits)])
+      }
+    }
+    for (const json of ['01', '"01"', '"1', '1"', '1 2', '']) {
+      failsRecord(`{"timeUnixNano":${json}}`, /malformed JSON/)
+    }
+  })
+
   it('gives the same bytes in slices', async () => {
     const attributes = Array.from({ length: 5 }, (_, index) => ({
       key: `k${index}`,
