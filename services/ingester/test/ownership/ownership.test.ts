@@ -123,6 +123,39 @@ describe('Ownership', () => {
     await assertStoredOnce(of)
   })
 
+  it('gives nothing away where a drain ends while it is announced', async () => {
+    const of = cluster(6)
+    const a = await MemoryIngester.start(of.world, of.leases, 'a')
+    await MemoryIngester.start(of.world, of.leases, 'b')
+    await of.world.clock.advance(12_000)
+    const before = a.owned
+    assert.equal(before.length, 3)
+    for (const end of ['resumed', 'not renewed']) {
+      const drained = a.ingester!.drain(end === 'resumed' ? undefined : 700)
+      const ended = assert.rejects(drained, { code: 'cancelled' }, end)
+      for (let ms = 0; ms < 4000; ms += 20) {
+        if (ms === 600 && end === 'resumed') a.ingester!.resume()
+        await of.world.clock.advance(20)
+        assert.deepEqual(a.owned, before, `${end}, after ${ms} ms`)
+      }
+      await ended
+    }
+  })
+
+  it('drains also while the leases can not be reached', async () => {
+    const of = cluster(6)
+    const [a] = await startThree(of)
+    await of.world.clock.advance(12_000)
+    fill(of, 60)
+    of.leases.calls.faults = { unreachable: 1, answerLost: 0, late: 0, lateMsMax: 0 }
+    await of.world.clock.run(a!.ingester!.drain(), 60_000)
+    assert.deepEqual(a!.owned, [])
+    of.leases.calls.faults = { unreachable: 0, answerLost: 0, late: 0, lateMsMax: 0 }
+    await of.world.clock.advance(20_000)
+    assert.deepEqual(a!.owned, [])
+    await assertStoredOnce(of)
+  })
+
   it('stops in time where a drain was announced just before', async () => {
     const of = cluster(6)
     const [a] = await startThree(of)
