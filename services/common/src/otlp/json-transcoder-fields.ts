@@ -2,8 +2,8 @@
  * The messages of OTLP as the JSON transcoder needs them: member names as bytes, field numbers as
  * wire tags, and how each value is written. Members of profiles only (string tables) are unknown.
  *
- * State: each message remembers which member followed which, and each field its last array and how long its length
- * was; both only guess, so what they hold never changes the output.
+ * State: each message remembers which member followed which, and each field how long its length was
+ * and an array of numbers; they only guess, so what they hold never changes the output.
  */
 import { Signal } from '../signal.ts'
 import { NumbersBefore } from './json-transcoder-numbers.ts'
