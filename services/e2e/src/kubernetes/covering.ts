@@ -2,6 +2,8 @@
  * Combinations of switches, few of them, such that each choice of settings of two switches, or of as many
  * as `strength` says, is in one.
  */
+import assert from 'node:assert/strict'
+
 export type Switches = Readonly<Record<string, readonly string[]>>
 
 type Combination = Record<string, string>
@@ -9,6 +11,8 @@ type Combination = Record<string, string>
 /** Greedy: each combination takes what covers most of the choices that are left. */
 export function coveringCombinations(switches: Switches, strength = 2): Combination[] {
   const names = Object.keys(switches)
+  const isPossible = Number.isInteger(strength) && strength >= 1 && strength <= names.length
+  assert(isPossible, `${String(strength)} of ${String(names.length)} switches at once`)
   const left = new Set<string>()
   for (const some of subsets(names, strength)) {
     for (const choice of choicesOf(some, switches)) left.add(keyOf(some, choice))

@@ -44,3 +44,9 @@ test('each three settings are, where three are asked for', () => {
     }
   }
 })
+
+test('a number of switches at once that gives no combination is refused', () => {
+  for (const strength of [0, 1.5, NaN, NAMES.length + 1]) {
+    assert.throws(() => coveringCombinations(SWITCHES, strength), assert.AssertionError)
+  }
+})
