@@ -43,14 +43,19 @@ export async function fillBucket(
       return new RequestMaker({ client, seed: 1, signals: [signal], tenants, itemsMax: ITEMS_MAX })
     }),
   ).flat()
+  let countAtCycle = Math.min(COUNT_EVERY_CYCLES, Math.ceil(files / makers.length))
   for (let cycle = 1; ; cycle++) {
     await Promise.all(makers.map((maker) => sendOne(sender, ledger, maker.next())))
     await flushAll(cluster)
     // what was not fetched when the flush began is in the next one, and shares its files
-    if (cycle % COUNT_EVERY_CYCLES !== 0 && cycle * makers.length < files) continue
+    if (cycle < countAtCycle) continue
     const filled = await countFilled(cluster)
     report(`${String(filled.files)} files`)
-    if (filled.files < files) continue
+    if (filled.files < files) {
+      const cyclesLeft = Math.ceil((files - filled.files) / makers.length)
+      countAtCycle = cycle + Math.min(COUNT_EVERY_CYCLES, cyclesLeft)
+      continue
+    }
     const { acknowledged } = ledger.totals()
     if (filled.rows === acknowledged) return filled
     throw new Error(`of ${String(acknowledged)} rows ${String(filled.rows)} are stored`)
