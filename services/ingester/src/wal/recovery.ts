@@ -47,6 +47,8 @@ export interface BrokenRange {
 export interface RecoveryOutcome {
   /** The next free offset: max(start offset, one behind the highest offset known to have been given). */
   readonly nextOffset: bigint
+  /** Everything below was acknowledged or given up, as later frames or files prove. */
+  readonly provenEnd: bigint
   readonly holes: Hole[]
   readonly broken: BrokenRange[]
   readonly frameCount: number
@@ -113,6 +115,7 @@ export class Recovery {
     }
     return {
       nextOffset: this.#expected,
+      provenEnd: this.#acknowledgedEnd,
       holes: this.#holes,
       broken: this.#damages.filter((damage) => this.#isBehindHole(damage)),
       frameCount: this.#frameCount,

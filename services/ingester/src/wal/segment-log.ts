@@ -10,7 +10,8 @@ import { randomBytes } from 'node:crypto'
 
 import { AppError } from '@tributary/common/errors'
 import { failpoint } from '@tributary/common/failpoint'
-import { isOutOfSpace } from '@tributary/common/file-system'
+import { isOutOfSpace, readFully, writeFully } from '@tributary/common/file-system'
+import type { FileHandle } from '@tributary/common/file-system'
 
 import { FrameType, frameBytes } from './frame.ts'
 import type { NewFrame } from './frame.ts'
@@ -21,6 +22,7 @@ import type { Predecessor } from './segment-header.ts'
 import { SegmentWriter } from './segment-writer.ts'
 import type { WalOptions } from './wal-options.ts'
 
+const COPY_BYTES = 1024 * 1024
 /** u32: a longer hole takes several frames. */
 const HOLE_COUNT_MAX = 0xffff_ffffn
 
@@ -119,13 +121,22 @@ export class SegmentLog {
   /**
    * Makes durable what recovery may have read from the page cache only; a file that cannot be synced
    * is rewritten before the next commit. Everything given out before is then proven by later frames.
+   *
+   * @param provenEnd from here on nobody knows whether a sync succeeded. Where one had failed in an
+   *   earlier life, its pages count as clean and another sync succeeds without them: only what is
+   *   written again can be synced.
    */
-  async syncRecovered(): Promise<void> {
+  async syncRecovered(provenEnd: bigint): Promise<void> {
     const { fs, logger } = this.#options
     for (const segment of this.#sealed) {
       try {
         const handle = await fs.open(segment.path, 'update')
-        await handle.datasync().finally(() => handle.close())
+        try {
+          if (segment.endOffset > provenEnd) await writeAgain(handle)
+          await handle.datasync()
+        } finally {
+          await handle.close()
+        }
       } catch (error) {
         logger.error({ err: error, path: segment.path }, 'recovered wal segment is given up')
         this.#sealed = this.#sealed.filter((other) => other !== segment)
@@ -387,6 +398,16 @@ function holeFrames({ start, end, reason }: Hole): NewFrame[] {
     start += count
   }
   return frames
+}
+
+/** The same bytes in the same places. */
+async function writeAgain(handle: FileHandle): Promise<void> {
+  const buffer = Buffer.allocUnsafe(COPY_BYTES)
+  for (let position = 0; ; position += COPY_BYTES) {
+    const bytes = await readFully(handle, buffer, position)
+    if (bytes > 0) await writeFully(handle, [buffer.subarray(0, bytes)], position)
+    if (bytes < COPY_BYTES) return
+  }
 }
 
 async function pauseAt(name: string): Promise<void> {

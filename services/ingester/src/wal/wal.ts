@@ -84,7 +84,7 @@ export class Wal {
       predecessor: lastPredecessor(listing.segments, outcome.nextOffset),
     })
     await log.truncate(startOffset, false)
-    await log.syncRecovered()
+    await log.syncRecovered(outcome.provenEnd)
     return new Wal(options, log)
   }
 

@@ -41,6 +41,23 @@ test('a failed fdatasync is not retried: unflushed rows move to a new file, then
   }
 })
 
+test('what a process could not sync before it was killed is durable once the next one has opened it', async () => {
+  const fs = new FaultFileSystem()
+  const { wal } = await replay(walOptions(fs))
+  assert.equal(await wal.append(payloadOf(0)), 0n)
+  fs.inject({ operation: 'datasync', code: 'ENOSPC', times: Infinity })
+  await assert.rejects(wal.append(payloadOf(1)), { code: 'log_full' })
+  // its pages count as clean: another sync of the same file succeeds without them
+  const restarted = fs.killProcess()
+  const next = await replay(walOptions(restarted))
+  assert.deepEqual([...next.frames.keys()], [0n, 1n])
+  assert.equal(await next.wal.append(payloadOf(2)), 2n)
+  const last = await replay(walOptions(restarted.losePower(0)))
+  assert.deepEqual([...last.frames.keys()], [0n, 1n, 2n])
+  for (const [offset, payload] of last.frames) assert.deepEqual(payload, payloadOf(Number(offset)))
+  assert.deepEqual(last.holes, [])
+})
+
 test('rows that were flushed are not written again after a failed fdatasync', async () => {
   const fs = new FaultFileSystem()
   const { rows, unflushed } = memtable()
