@@ -9,21 +9,27 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { parseArgs } from 'node:util'
+import { parseArgs, type ParseArgsOptionsConfig } from 'node:util'
 
+import { processArguments } from '@tributary/common/config/config'
 import { KubernetesCluster } from '@tributary/e2e/kubernetes/kubernetes-cluster'
 import { Trial, TRIAL_STORE } from '@tributary/e2e/kubernetes/trial'
 
 const NAMESPACE = 'tributary-trial'
 
-const { values, positionals } = parseArgs({
-  options: {
-    nodes: { type: 'string', default: '1' },
-    set: { type: 'string', multiple: true, default: [] },
-  },
-  allowPositionals: true,
+const OPTIONS = {
+  nodes: { type: 'string', default: '1' },
+  set: { type: 'string', multiple: true, default: [] as string[] },
+} satisfies ParseArgsOptionsConfig
+const given = [...processArguments()]
+const { tokens } = parseArgs({
+  ...{ args: given, options: OPTIONS, allowPositionals: true },
+  ...{ strict: false, tokens: true as const },
 })
-const [program = '', ...args] = positionals
+// from its first word on all is the command's, its flags and a second -- too
+const start = tokens.find(({ kind }) => kind !== 'option')?.index ?? given.length
+const { values } = parseArgs({ args: given.slice(0, start), options: OPTIONS })
+const [program = '', ...args] = given.slice(given[start] === '--' ? start + 1 : start)
 if (program === '') throw new Error('name a command behind --')
 const startMs = performance.now()
 const report = (step: string): void => {
