@@ -7,6 +7,7 @@
  */
 import assert from 'node:assert/strict'
 
+import { batchChunks } from '../src/columnar/chunk-list.ts'
 import { tableFromIPC, tableToIPC } from 'apache-arrow'
 
 import { writeBatch } from '../src/columnar/arrow-writer.ts'
@@ -38,7 +39,7 @@ function headerOf(rowCount: number): EnvelopeHeader {
     arrivalUnixNano: 1n,
     minTimeUnixNano: 1n,
     maxTimeUnixNano: 2n,
-    chunks: [{ hash, rowStart: 0, rowCount, removable: true }],
+    chunks: batchChunks([{ hash, rowStart: 0, rowCount, removable: true }]),
   }
 }
 

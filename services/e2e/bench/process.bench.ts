@@ -41,7 +41,8 @@ async function benchMemory(records: number): Promise<BenchRow> {
     const pool = poolOf({ signal: 'logs', records, resources, requests })
     const session = await StandaloneSession.start(HOLD_FLAGS)
     try {
-      await session.send(pool, GRPC, seconds / 10)
+      // until the process has its working size: what it grows by afterwards are rows
+      await session.send(pool, GRPC, seconds / 3)
       await session.settle()
       resetPeakRss(session.pid)
       const rssBefore = usageOf(session.pid).rssBytes

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, it } from 'node:test'
 
+import { batchChunks } from '@tributary/common/columnar/chunk-list'
 import { DuckDBInstance } from '@duckdb/node-api'
 
 import { BatchBuilder } from '@tributary/common/columnar/batch-builder'
@@ -129,7 +130,7 @@ async function produceUntil(stop: AbortSignal): Promise<number> {
     const { signal, rowCount, otlpBytes, minTimeUnixNano, maxTimeUnixNano } = builder
     const header = { signal, rowCount, otlpBytes, minTimeUnixNano, maxTimeUnixNano }
     const bytes = writeEnvelopeWithBatch(
-      { ...header, tenant: 'default', batchId, arrivalUnixNano, chunks: [] },
+      { ...header, tenant: 'default', batchId, arrivalUnixNano, chunks: batchChunks([]) },
       builder,
     )
     builder.reset()

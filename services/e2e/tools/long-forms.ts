@@ -13,20 +13,27 @@ import { processArguments, processEnvironment } from '@tributary/common/config/c
 
 const ROOT = join(import.meta.dirname, '..', '..', '..')
 
+type Variables = Readonly<Record<string, string>>
+
 interface LongForm {
   readonly name: string
-  readonly variables: Readonly<Record<string, string>>
+  readonly variables: () => Variables
   readonly command: readonly string[]
 }
 
+const NO_VARIABLES = (): Variables => ({})
+
 /** Node kills a test after 10 minutes in `npm test`; here nothing but the form itself ends it. */
-const TEST = ['node', '--test', '--test-timeout=86400000']
+const TEST = ['node', '--test', '--test-timeout=86400000'] as const
+
+/** Of each file; its tests share them. */
+const FUZZ_SECONDS = 900
 
 const FUZZ_FORMS: readonly LongForm[] = globSync('services/*/test/**/*.fuzz.test.ts', { cwd: ROOT })
   .sort()
   .map((path) => ({
     name: `fuzz-${basename(path, '.fuzz.test.ts')}`,
-    variables: { FUZZ_SECONDS: '900' },
+    variables: () => ({ FUZZ_SECONDS: String(Math.ceil(FUZZ_SECONDS / testsOf(path))) }),
     command: [...TEST, path],
   }))
 
@@ -34,30 +41,30 @@ const FORMS: readonly LongForm[] = [
   ...FUZZ_FORMS,
   {
     name: 'round-trip',
-    variables: { ROUND_TRIP_REQUESTS: '10000' },
+    variables: () => ({ ROUND_TRIP_REQUESTS: '10000' }),
     command: [...TEST, 'services/e2e/test/round-trip.test.ts'],
   },
   {
     name: 'crash',
-    variables: {},
+    variables: NO_VARIABLES,
     command: ['npm', 'run', '--silent', 'crash', '--', '--cycles', '300'],
   },
   {
     name: 'wal-exhaustive',
-    variables: { WAL_EXHAUSTIVE: '1' },
+    variables: () => ({ WAL_EXHAUSTIVE: '1' }),
     command: [...TEST, 'services/ingester/test/wal/damage.test.ts'],
   },
   {
     name: 'idle-connections',
-    variables: { IDLE_CONNECTIONS: '10000' },
+    variables: () => ({ IDLE_CONNECTIONS: '10000' }),
     command: [...TEST, 'services/router/test/receive/attacks.test.ts'],
   },
   {
     name: 'wiped-index',
-    variables: {},
+    variables: NO_VARIABLES,
     command: ['npm', 'run', '--silent', 'wiped-index'],
   },
-  { name: 'spark', variables: {}, command: ['npm', 'run', '--silent', 'test:spark'] },
+  { name: 'spark', variables: NO_VARIABLES, command: ['npm', 'run', '--silent', 'test:spark'] },
 ]
 
 const wanted = processArguments()
@@ -75,15 +82,23 @@ process.stdout.write(
 )
 for (const form of chosen) {
   const startMs = performance.now()
-  const status = await run(form)
+  const variables = form.variables()
+  const status = await run(form, variables)
   const minutes = ((performance.now() - startMs) / 60_000).toFixed(1)
   const outcome = status === 0 ? 'passed' : `**failed** (${String(status)})`
-  const cells = [form.name, `\`${commandText(form)}\``, outcome, minutes, today(), commit()]
+  const cells = [
+    form.name,
+    `\`${commandText(form, variables)}\``,
+    outcome,
+    minutes,
+    today(),
+    commit(),
+  ]
   process.stdout.write(`| ${cells.join(' | ')} |\n`)
   if (status !== 0) process.exitCode = 1
 }
 
-async function run({ name, variables, command: [program = '', ...args] }: LongForm) {
+async function run({ name, command: [program = '', ...args] }: LongForm, variables: Variables) {
   const log = createWriteStream(join(folder, `${name}.log`))
   const child = spawn(program, args, {
     cwd: ROOT,
@@ -97,9 +112,20 @@ async function run({ name, variables, command: [program = '', ...args] }: LongFo
   return code ?? signal
 }
 
-function commandText({ variables, command }: LongForm): string {
+function commandText({ command }: LongForm, variables: Variables): string {
   const shown = command.filter((word) => word !== TEST[2] && word !== '--silent')
   return [...Object.entries(variables).map((pair) => pair.join('=')), ...shown].join(' ')
+}
+
+/** By a run that is over at once. */
+function testsOf(path: string): number {
+  const [program, ...args] = [...TEST, '--test-reporter=tap', path]
+  const { stdout } = spawnSync(program, args, {
+    cwd: ROOT,
+    env: { ...processEnvironment(), FUZZ_SECONDS: '0.01' },
+    encoding: 'utf8',
+  })
+  return Number(/^# tests (\d+)$/m.exec(stdout)?.[1] ?? 1)
 }
 
 function today(): string {

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
+import { batchChunks } from '@tributary/common/columnar/chunk-list'
 import { BatchBuilder } from '@tributary/common/columnar/batch-builder'
 import { writeEnvelopeWithBatch } from '@tributary/common/columnar/envelope-writer'
 import { LIMITS } from '@tributary/common/limits'
@@ -127,7 +128,7 @@ export class FlushRig {
         arrivalUnixNano: ARRIVAL_UNIX_NANO,
         minTimeUnixNano: builder.minTimeUnixNano,
         maxTimeUnixNano: builder.maxTimeUnixNano,
-        chunks: [],
+        chunks: batchChunks([]),
       },
       builder,
     )

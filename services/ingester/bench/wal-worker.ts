@@ -35,7 +35,7 @@ function synchronousHandle(descriptor: number): FileHandle {
   }
 }
 
-const { directory, groupDelayMs } = workerData as { directory: string; groupDelayMs: number }
+const { directory } = workerData as { directory: string }
 const wal = await Wal.recover(
   {
     directory,
@@ -43,7 +43,6 @@ const wal = await Wal.recover(
     clock: systemClock,
     logger: createLogger({ name: 'wal-bench', level: 'silent' }),
     sync: 'group',
-    groupDelayMs,
     groupBytesMax: 1024 * 1024,
     segmentBytesMax: 64 * 1024 * 1024,
     diskBytesMax: 2 ** 40,

@@ -64,7 +64,6 @@ function options(directory: string, overrides: Partial<WalOptions> = {}): WalOpt
     clock: systemClock,
     logger: createLogger({ name: 'wal-bench', level: 'silent' }),
     sync: 'group',
-    groupDelayMs: 0,
     groupBytesMax: 1024 * 1024,
     segmentBytesMax: 64 * 1024 * 1024,
     diskBytesMax: 2 ** 40,
@@ -107,10 +106,10 @@ async function inMainThread(overrides: Partial<WalOptions>): Promise<Subject> {
   }
 }
 
-async function inWorker(groupDelayMs: number): Promise<Subject> {
+async function inWorker(): Promise<Subject> {
   const directory = mkdtempSync(join(tmpdir(), 'wal-bench-'))
   const worker = new Worker(new URL('wal-worker.ts', import.meta.url), {
-    workerData: { directory, groupDelayMs },
+    workerData: { directory },
   })
   await new Promise((resolve) => worker.once('message', resolve))
   const waiting = new Map<number, (value: unknown) => void>()
@@ -219,16 +218,13 @@ async function measureReplay(row: Uint8Array): Promise<Record<string, number>> {
 }
 
 const SUBJECTS: Readonly<Record<string, () => Promise<Subject>>> = {
-  'main thread, pause 0 ms': () => inMainThread({ groupDelayMs: 0 }),
-  'main thread, pause 5 ms': () => inMainThread({ groupDelayMs: 5 }),
+  'main thread': () => inMainThread({}),
   'main thread, sync always': () => inMainThread({ sync: 'always' }),
   'main thread, sync none': () => inMainThread({ sync: 'none' }),
-  'worker, pause 0 ms': () => inWorker(0),
-  'worker, pause 5 ms': () => inWorker(5),
+  worker: () => inWorker(),
 }
 const RIVALS: Readonly<Record<string, string>> = {
-  'main thread, pause 0 ms': 'worker, pause 0 ms',
-  'main thread, pause 5 ms': 'worker, pause 5 ms',
+  'main thread': 'worker',
 }
 const LOADS = ['1 clients', '8 clients', '64 clients', `${OPEN_LOOP_PER_SECOND} appends/s`]
 

@@ -23,7 +23,6 @@ export interface AppendPathOptions {
   readonly partition: Partition
   readonly logger: Logger
   readonly metrics: IngesterMetrics
-  readonly flushBytes: number
   readonly memtableBytesMax: number
 }
 
@@ -41,8 +40,9 @@ export class AppendPath {
   }
 
   /**
-   * Opens the WAL and takes back every row that is not in the chain yet. Memory stays bounded: a
-   * full memtable is flushed before more is read. Damage becomes holes of the next commits.
+   * Opens the WAL and takes back every row that is not in the chain yet. Memory stays bounded: flushes
+   * run beside the reading, which waits for them only where the memtable is full, as requests do.
+   * Damage becomes holes of the next commits.
    *
    * @throws AppError wal_damaged where the folder belongs to another log
    */
@@ -165,7 +165,7 @@ export class AppendPath {
 }
 
 async function recoverFrame(
-  { partition, flushBytes }: AppendPathOptions,
+  { partition, memtableBytesMax }: AppendPathOptions,
   offset: bigint,
   payload: Uint8Array,
 ): Promise<void> {
@@ -182,7 +182,7 @@ async function recoverFrame(
     return
   }
   partition.insert(offset, space, header, arrivalUnixMs(header))
-  if (partition.activeBytes >= flushBytes) await partition.flush()
+  while (partition.unflushedBytes > memtableBytesMax) await partition.flushUnderWay()
 }
 
 function* unflushedFrames(

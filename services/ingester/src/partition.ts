@@ -253,6 +253,16 @@ export class Partition {
     await this.#flushOnce()
   }
 
+  /**
+   * Resolves when the flush that is under way has committed; begins one where there is none.
+   *
+   * @throws AppError not_ready when flushing has stopped, with the reason as its cause
+   */
+  async flushUnderWay(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
+    await this.#flushOnce()
+  }
+
   /** Drops what is not committed, ends what is under way, and gives all memory back. */
   async close(): Promise<void> {
     this.#ending.abort()

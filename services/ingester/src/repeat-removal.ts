@@ -6,6 +6,7 @@
  * Batch ids and chunk hashes share one window: both are 128 bits, and a sidecar holds both.
  */
 import type { Clock } from '@tributary/common/clock'
+import { CHUNK_HASH_BYTES } from '@tributary/common/columnar/chunk-list'
 import type { EnvelopeHeader } from '@tributary/common/columnar/envelope'
 import { readSidecar } from '@tributary/common/commit/chunk-sidecar'
 import type { CommitChain } from '@tributary/common/commit/commit-chain'
@@ -29,7 +30,9 @@ export interface RepeatRemovalOptions {
   readonly removesBatches: boolean
 }
 
+const HASH_BYTES = CHUNK_HASH_BYTES
 const NO_ROWS = new Int32Array(0)
+const NO_HASHES = new Uint8Array(0)
 
 export class RepeatRemoval {
   readonly #options: RepeatRemovalOptions
@@ -51,7 +54,7 @@ export class RepeatRemoval {
     for (const record of await chain.recent(clock.nowUnixMs() - windowMs)) {
       try {
         for (const { hash, appendUnixMs } of await readSidecar(options.store, record)) {
-          removal.#window.add(hash, appendUnixMs)
+          removal.#window.add(hash, 0, appendUnixMs)
         }
       } catch (error) {
         if (toAppError(error).code === 'store_unavailable') throw error
@@ -78,33 +81,42 @@ export class RepeatRemoval {
   /** Splits a batch into what was stored before and what counts from now on. */
   split(header: EnvelopeHeader, appendUnixMs: number): BatchRepeats {
     const { removesChunks, removesBatches } = this.#options
-    const storedHashes: Uint8Array[] = []
+    const { count, hashes, rowStarts, rowCounts, removable } = header.chunks
+    const storedHashes = new Uint8Array(HASH_BYTES * (count + 1))
+    let storedBytes = 0
     if (removesBatches) {
-      if (this.#window.has(header.batchId, appendUnixMs)) return wholeBatch(header, storedHashes)
-      this.#store(header.batchId, appendUnixMs, storedHashes)
+      const { batchId } = header
+      if (this.#window.has(batchId, 0, appendUnixMs)) return wholeBatch(header)
+      this.#window.add(batchId, 0, appendUnixMs)
+      storedHashes.set(batchId)
+      storedBytes = HASH_BYTES
     }
     const ranges: number[] = []
     let suppressedRows = 0
-    for (const chunk of header.chunks) {
-      if (!removesChunks || !chunk.removable) continue
-      if (this.#window.has(chunk.hash, appendUnixMs)) {
-        ranges.push(chunk.rowStart, chunk.rowStart + chunk.rowCount)
-        suppressedRows += chunk.rowCount
+    for (let chunk = 0; chunk < count; chunk++) {
+      if (!removesChunks || removable[chunk] !== 1) continue
+      const at = HASH_BYTES * chunk
+      if (this.#window.has(hashes, at, appendUnixMs)) {
+        ranges.push(rowStarts[chunk]!, rowStarts[chunk]! + rowCounts[chunk]!)
+        suppressedRows += rowCounts[chunk]!
       } else {
-        this.#store(chunk.hash, appendUnixMs, storedHashes)
+        this.#window.add(hashes, at, appendUnixMs)
+        for (let byte = 0; byte < HASH_BYTES; byte++) {
+          storedHashes[storedBytes + byte] = hashes[at + byte]!
+        }
+        storedBytes += HASH_BYTES
       }
     }
     assert(suppressedRows <= header.rowCount, 'chunks of a batch do not overlap')
     const suppressed = ranges.length === 0 ? NO_ROWS : Int32Array.from(ranges)
-    return { suppressed, suppressedRows, storedHashes }
-  }
-
-  #store(hash: Uint8Array, appendUnixMs: number, storedHashes: Uint8Array[]): void {
-    this.#window.add(hash, appendUnixMs)
-    storedHashes.push(hash)
+    return { suppressed, suppressedRows, storedHashes: storedHashes.subarray(0, storedBytes) }
   }
 }
 
-function wholeBatch({ rowCount }: EnvelopeHeader, storedHashes: Uint8Array[]): BatchRepeats {
-  return { suppressed: Int32Array.of(0, rowCount), suppressedRows: rowCount, storedHashes }
+function wholeBatch({ rowCount }: EnvelopeHeader): BatchRepeats {
+  return {
+    suppressed: Int32Array.of(0, rowCount),
+    suppressedRows: rowCount,
+    storedHashes: NO_HASHES,
+  }
 }

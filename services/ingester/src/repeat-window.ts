@@ -38,16 +38,16 @@ export class RepeatWindow {
     return this.#evicted
   }
 
-  /** True if the 16-byte hash was added within the window before `nowMs` (append time). */
-  has(hash: Uint8Array, nowMs: number): boolean {
-    const entry = this.#find(wordsOf(hash))
+  /** True if the 16-byte hash at `at` was added within the window before `nowMs` (append time). */
+  has(hashes: Uint8Array, at: number, nowMs: number): boolean {
+    const entry = this.#find(wordsOf(hashes, at))
     return entry >= 0 && nowMs - this.#timesMs[entry]! <= this.#windowMs
   }
 
   /** Remembers a stored chunk; `timeMs` is its append time in Unix milliseconds. */
-  add(hash: Uint8Array, timeMs: number): void {
+  add(hashes: Uint8Array, at: number, timeMs: number): void {
     this.#expire(timeMs)
-    const words = wordsOf(hash)
+    const words = wordsOf(hashes, at)
     const known = this.#find(words)
     if (known >= 0) {
       this.#timesMs[known] = Math.max(this.#timesMs[known]!, timeMs)
@@ -55,7 +55,9 @@ export class RepeatWindow {
     }
     if (this.#size === this.#capacity) this.#makeRoom()
     const entry = (this.#head + this.#size) % this.#capacity
-    this.#hashes.set(words, entry * HASH_WORDS)
+    for (let word = 0; word < HASH_WORDS; word++) {
+      this.#hashes[entry * HASH_WORDS + word] = words[word]!
+    }
     this.#timesMs[entry] = timeMs
     this.#size++
     this.#place(entry)
@@ -144,8 +146,8 @@ export class RepeatWindow {
 const words = new Int32Array(HASH_WORDS)
 const wordBytes = new Uint8Array(words.buffer)
 
-/** The hash as four words; the array is shared and valid until the next call. */
-function wordsOf(hash: Uint8Array): Int32Array {
-  wordBytes.set(hash)
+/** The hash at `at` as four words; the array is shared and valid until the next call. */
+function wordsOf(hashes: Uint8Array, at: number): Int32Array {
+  for (let byte = 0; byte < wordBytes.length; byte++) wordBytes[byte] = hashes[at + byte]!
   return words
 }

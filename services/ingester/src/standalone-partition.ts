@@ -104,7 +104,6 @@ export async function openStandalonePartition(
     partition,
     logger,
     metrics: shared.metrics,
-    flushBytes: settings.flushBytes,
     memtableBytesMax: settings.memtableBytesMax,
   })
   open.appends = appends
@@ -188,7 +187,6 @@ function walOptions(options: StandalonePartitionOptions) {
     clock,
     logger,
     sync: settings.walSync,
-    groupDelayMs: settings.walSyncIntervalMs,
     groupBytesMax: settings.walSyncBytesMax,
     segmentBytesMax: settings.walSegmentBytesMax,
     diskBytesMax: settings.walBytesMax,

@@ -12,12 +12,12 @@ void test('RepeatWindow forgets by age and by its bound, and nothing else', () =
   const times = new Map<number, number>()
   for (let value = 0; value < 20_000; value++) {
     const nowMs = value
-    window.add(hashOf(value), nowMs)
+    window.add(hashOf(value), 0, nowMs)
     times.set(value, nowMs)
     if (value % 500 !== 0) continue
     for (let earlier = Math.max(0, value - 1200); earlier <= value; earlier += 7) {
       const expected = nowMs - times.get(earlier)! <= 1000
-      assert.equal(window.has(hashOf(earlier), nowMs), expected, `${earlier} at ${nowMs}`)
+      assert.equal(window.has(hashOf(earlier), 0, nowMs), expected, `${earlier} at ${nowMs}`)
     }
   }
   assert.equal(window.evicted, 0)
@@ -25,10 +25,10 @@ void test('RepeatWindow forgets by age and by its bound, and nothing else', () =
 
 void test('RepeatWindow pushes out the oldest at its bound and counts it', () => {
   const window = new RepeatWindow(1_000_000, 1024)
-  for (let value = 0; value < 3000; value++) window.add(hashOf(value), value)
+  for (let value = 0; value < 3000; value++) window.add(hashOf(value), 0, value)
   assert.equal(window.size, 1024)
   assert.equal(window.evicted, 3000 - 1024)
   for (let value = 0; value < 3000; value++) {
-    assert.equal(window.has(hashOf(value), 3000), value >= 3000 - 1024, String(value))
+    assert.equal(window.has(hashOf(value), 0, 3000), value >= 3000 - 1024, String(value))
   }
 })

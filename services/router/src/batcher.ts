@@ -5,21 +5,21 @@
  *
  * A batch closes when it is full, or as soon as the log has nothing under way: requests gather just
  * as long as the log is busy with those before them, and a lone request never waits (unless
- * `lingerMs` has a reason for it). Invariants: a
- * waiter hears of every batch that holds rows of its request; what is under way is bounded by the
- * receivers' admission, which holds a request's bytes until its answer.
+ * `lingerMs` or `gatherMsMax` has a reason for it). Invariants: a waiter hears of every batch that
+ * holds rows of its request; what is under way is bounded by the receivers' admission, which holds a
+ * request's bytes until its answer.
  */
 import { randomBytes } from 'node:crypto'
-import type { Clock } from '@tributary/common/clock'
+import type { Clock, Timer } from '@tributary/common/clock'
 import type { BatchBuilder } from '@tributary/common/columnar/batch-builder'
-import { CHUNK_HASH_BYTES } from '@tributary/common/columnar/chunk-list'
 import { writeEnvelopeInto } from '@tributary/common/columnar/envelope-writer'
-import type { EnvelopeChunk, EnvelopeHeader } from '@tributary/common/columnar/envelope'
+import type { EnvelopeHeader } from '@tributary/common/columnar/envelope'
 import { SlowRequest } from '@tributary/common/otlp/decoder'
 import { SIGNAL_NAMES, type Signal } from '@tributary/common/signal'
 import type { TraceSpan } from '@tributary/common/tracing'
 import assert from 'node:assert/strict'
 import { BuilderPool } from './builder-pool.ts'
+import { GatherTarget } from './gather-target.ts'
 
 /** Memory of the sink that a batch is written into. */
 export interface BatchSpace {
@@ -51,6 +51,8 @@ export interface BatcherOptions<Space extends BatchSpace> {
   readonly bytesLimit?: number
   /** How long an idle log waits for more rows, asked each time; default 0. */
   readonly lingerMs?: () => number
+  /** While more requests may be expected (GatherTarget), batches close this far apart; default 0. */
+  readonly gatherMsMax?: number
 }
 
 /** An open batch; what it is filled with in one synchronous run counts once `filled` is called. */
@@ -66,6 +68,9 @@ export interface OpenBatch {
 /** Traces that go on with a batch: what it costs stays small, however many requests are traced. */
 const TRACES_MAX = 16
 
+/** Timers have a resolution of a millisecond. */
+const GATHER_MS_MIN = 0.5
+
 /**
  * What a large request appends at a time. Writing its envelopes holds the event loop (2 MiB: 2 ms),
  * and what all requests append together has to find room in the log's queue: 64 MiB, 32 such groups.
@@ -78,8 +83,14 @@ export class Batcher<Space extends BatchSpace = BatchSpace> {
   readonly #open = new Map<string, OpenBatch>()
   readonly #idBase = randomBytes(8)
   #sequence = 0n
+  readonly #target = new GatherTarget()
   #inFlight = 0
   #isScheduled = false
+  /** Set while open batches wait for more requests. */
+  #gathering: Timer | undefined
+  #closedMs = -Infinity
+  /** Requests in open batches. */
+  #gathered = 0
 
   constructor(options: BatcherOptions<Space>) {
     this.#options = options
@@ -153,6 +164,7 @@ export class Batcher<Space extends BatchSpace = BatchSpace> {
       batch.traces ??= []
       if (batch.traces.length < TRACES_MAX) batch.traces.push(trace.traceparent)
     }
+    this.#gathered++
     const { batchBytesMax, batchRowsMax } = this.#options
     if (builder.rowCount >= batchRowsMax || builder.estimatedBytes() >= batchBytesMax) {
       this.#close(batch)
@@ -202,15 +214,31 @@ export class Batcher<Space extends BatchSpace = BatchSpace> {
 
   /** Closes all open batches after this turn of the event loop or a pause, unless the log is busy. */
   #schedule(): void {
+    const isEnough = this.#gathered >= this.#target.requests
+    if (this.#gathering !== undefined && isEnough) {
+      this.#gathering.cancel()
+      this.#gathering = undefined
+      setImmediate(this.#closeAll)
+    }
     if (this.#isScheduled || this.#inFlight > 0) return
     this.#isScheduled = true
-    const lingerMs = this.#options.lingerMs?.() ?? 0
-    if (lingerMs > 0) this.#options.clock.after(lingerMs, this.#closeAll)
+    const { clock, lingerMs, gatherMsMax = 0 } = this.#options
+    const pauseMs = lingerMs?.() ?? 0
+    if (pauseMs > 0) {
+      clock.after(pauseMs, this.#closeAll)
+      return
+    }
+    const gatherMs = isEnough ? 0 : this.#closedMs + gatherMsMax - clock.monotonicMs()
+    if (gatherMs > GATHER_MS_MIN) this.#gathering = clock.after(gatherMs, this.#closeAll)
     else setImmediate(this.#closeAll)
   }
 
   readonly #closeAll = (): void => {
     this.#isScheduled = false
+    this.#gathering = undefined
+    this.#closedMs = this.#options.clock.monotonicMs()
+    this.#target.closed(this.#gathered)
+    this.#gathered = 0
     for (const batch of this.#open.values()) this.#close(batch)
   }
 
@@ -250,7 +278,7 @@ export class Batcher<Space extends BatchSpace = BatchSpace> {
       arrivalUnixNano: this.#options.clock.nowUnixNano(),
       minTimeUnixNano: builder.minTimeUnixNano,
       maxTimeUnixNano: builder.maxTimeUnixNano,
-      chunks: chunksOf(builder),
+      chunks: builder.chunks.copy(),
     }
   }
 
@@ -273,13 +301,4 @@ function groupEnd(builders: readonly BatchBuilder[], from: number): number {
     end++
   }
   return end
-}
-
-function chunksOf({ chunks }: BatchBuilder): EnvelopeChunk[] {
-  return Array.from({ length: chunks.count }, (_, index) => ({
-    hash: chunks.hashes.slice(index * CHUNK_HASH_BYTES, (index + 1) * CHUNK_HASH_BYTES),
-    rowStart: chunks.rowStarts[index]!,
-    rowCount: chunks.rowCounts[index]!,
-    removable: chunks.removable[index] === 1,
-  }))
 }

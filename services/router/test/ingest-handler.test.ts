@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { chunkEntries } from '@tributary/common/columnar/chunk-list'
 import { systemClock } from '@tributary/common/clock'
 import { openBatch } from '@tributary/common/columnar/batch-view'
 import { decodeEnvelope, type EnvelopeHeader } from '@tributary/common/columnar/envelope'
@@ -125,7 +126,7 @@ void test('a tenant whose repeats are kept has no chunk that could be taken for 
   const removableOf = (tenant: string): boolean[] =>
     log.headers
       .filter((header) => header.tenant === tenant)
-      .flatMap(({ chunks }) => chunks.map(({ removable }) => removable))
+      .flatMap(({ chunks }) => chunkEntries(chunks).map(({ removable }) => removable))
   assert.ok(removableOf('default').every((removable) => !removable))
   assert.ok(removableOf('other').every((removable) => removable))
 })

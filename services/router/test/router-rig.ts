@@ -1,4 +1,5 @@
 /** A router's path from the handler to a log in memory, without sockets. */
+import { chunkEntries } from '@tributary/common/columnar/chunk-list'
 import { systemClock, type Clock } from '@tributary/common/clock'
 import { openBatch } from '@tributary/common/columnar/batch-view'
 import { decodeEnvelope } from '@tributary/common/columnar/envelope'
@@ -132,7 +133,7 @@ export function storedChunks(broker: MemoryLogBroker): string[] {
   const chunks: string[] = []
   for (let partition = 0; partition < broker.partitionCount; partition++) {
     for (const { header } of storedEnvelopes(broker, partition)) {
-      for (const { hash } of header.chunks) {
+      for (const { hash } of chunkEntries(header.chunks)) {
         chunks.push(`${String(partition)} ${Buffer.from(hash).toString('hex')}`)
       }
     }

@@ -176,7 +176,7 @@ class Standalone {
   }
 
   #createHandler(): ExportHandler {
-    const { tenantsMax } = this.#config
+    const { tenantsMax, walSync, walSyncIntervalMs } = this.#config
     return createIngestHandler({
       batcher: new Batcher({
         sink: this.#partition!.appends,
@@ -184,6 +184,7 @@ class Standalone {
         batchBytesMax: LIMITS.batchBytesMax,
         batchRowsMax: LIMITS.batchRowsMax,
         tenantsMax,
+        gatherMsMax: walSync === 'group' ? walSyncIntervalMs : 0,
       }),
       metrics: this.#metrics,
       clock: systemClock,

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 
+import { chunkEntries } from '@tributary/common/columnar/chunk-list'
 import { decodeEnvelope } from '@tributary/common/columnar/envelope'
 import { openBatch } from '@tributary/common/columnar/batch-view'
 import type { BatchView } from '@tributary/common/columnar/batch-view'
@@ -87,7 +88,7 @@ export async function* envelopeReport(path: string): AsyncGenerator<string> {
   yield `\n${sectionText(
     'Chunks',
     ['hash', 'first row', 'rows', 'may be a repeat'],
-    header.chunks.map((chunk) => [
+    chunkEntries(header.chunks).map((chunk) => [
       Buffer.from(chunk.hash).toString('hex'),
       String(chunk.rowStart),
       String(chunk.rowCount),

@@ -123,7 +123,7 @@ function frameRow({ header, payload }: ReadFrame): string[] {
       signalName(envelope.signal) ?? String(envelope.signal),
       String(envelope.rowCount),
       nanosText(envelope.arrivalUnixNano),
-      `${envelope.chunks.length} chunks of ${sizeText(envelope.otlpBytes)} OTLP`,
+      `${envelope.chunks.count} chunks of ${sizeText(envelope.otlpBytes)} OTLP`,
     ]
   } catch (error) {
     return [...start, '', '', '', '', error instanceof Error ? error.message : String(error)]

@@ -9,6 +9,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 
+import { chunkEntries } from '@tributary/common/columnar/chunk-list'
 import { decodeEnvelope } from '@tributary/common/columnar/envelope'
 import type { EnvelopeHeader } from '@tributary/common/columnar/envelope'
 import { AppError } from '@tributary/common/errors'
@@ -149,7 +150,7 @@ export class BatchReplay {
     })
     const stored = await chains.storedHashes(near)
     if (stored.has(hexOf(batchId))) return 'all'
-    const rows = chunks
+    const rows = chunkEntries(chunks)
       .filter(({ hash, removable }) => removable && stored.has(hexOf(hash)))
       .reduce((sum, chunk) => sum + chunk.rowCount, 0)
     if (rows === 0) return 'none'

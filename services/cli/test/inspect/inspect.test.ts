@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 
+import { batchChunks } from '@tributary/common/columnar/chunk-list'
 import { BatchBuilder } from '@tributary/common/columnar/batch-builder'
 import { encodeEnvelope } from '@tributary/common/columnar/envelope'
 import { writeEnvelopeWithBatch } from '@tributary/common/columnar/envelope-writer'
@@ -31,7 +32,9 @@ function envelope(): Uint8Array {
       arrivalUnixNano: 1_795_230_000_000_000_001n,
       minTimeUnixNano: 1n,
       maxTimeUnixNano: 2n,
-      chunks: [{ hash: new Uint8Array(16).fill(9), rowStart: 0, rowCount: 3, removable: true }],
+      chunks: batchChunks([
+        { hash: new Uint8Array(16).fill(9), rowStart: 0, rowCount: 3, removable: true },
+      ]),
     },
     new Uint8Array(8),
   )
@@ -117,7 +120,7 @@ describe('tributary inspect', () => {
       arrivalUnixNano: 1n,
       minTimeUnixNano: 5n,
       maxTimeUnixNano: 5n,
-      chunks: [],
+      chunks: batchChunks([]),
     }
     const path = store.write('batch.envelope', writeEnvelopeWithBatch(header, builder))
     const { status, out } = await inspect(path)
@@ -159,7 +162,7 @@ describe('tributary inspect', () => {
   })
 
   it('shows chunk hashes', async () => {
-    const chunks = [{ hash: new Uint8Array(16).fill(0xab), appendUnixMs: 1_795_230_000_000 }]
+    const chunks = [{ hashes: new Uint8Array(16).fill(0xab), appendUnixMs: 1_795_230_000_000 }]
     const bytes = serializeSidecar(IDENTITY, { start: 0n, end: 5n }, chunks)
     const { out } = await inspect(store.write('sidecar.bin', bytes))
     assert.match(out, /(ab){16} +2026-11-21T03:00:00\.000Z\n/)

@@ -37,6 +37,13 @@ export interface SidecarChunk {
   readonly appendUnixMs: number
 }
 
+/** Chunks that were appended together. */
+export interface SidecarGroup {
+  /** 16 bytes each, one behind the other. */
+  readonly hashes: Uint8Array
+  readonly appendUnixMs: number
+}
+
 export interface Sidecar extends OffsetRange {
   readonly partition: number
   /** `logTag` of paths.ts. */
@@ -52,9 +59,9 @@ export interface Sidecar extends OffsetRange {
 export function serializeSidecar(
   id: PartitionId,
   range: OffsetRange,
-  chunks: readonly SidecarChunk[],
+  groups: readonly SidecarGroup[],
 ): Uint8Array {
-  const count = chunks.length
+  const count = groups.reduce((sum, { hashes }) => sum + hashes.length, 0) / HASH_BYTES
   if (count > SIDECAR_CHUNKS_MAX) {
     throw new AppError('encode_failed', 'too many chunks for one commit', { details: { count } })
   }
@@ -68,11 +75,14 @@ export function serializeSidecar(
   bytes.writeUInt32LE(id.partition, 32)
   bytes.write(logTag(id), LOG_TAG_OFFSET, 'hex')
   let offset = HEADER_BYTES
-  for (const { hash, appendUnixMs } of chunks) {
-    assert.equal(hash.length, HASH_BYTES, 'a chunk hash has 16 bytes')
-    bytes.set(hash, offset)
-    bytes.writeBigUInt64LE(BigInt(Math.trunc(appendUnixMs)), offset + HASH_BYTES)
-    offset += ENTRY_BYTES
+  for (const { hashes, appendUnixMs } of groups) {
+    assert.equal(hashes.length % HASH_BYTES, 0, 'a chunk hash has 16 bytes')
+    const appended = BigInt(Math.trunc(appendUnixMs))
+    for (let at = 0; at < hashes.length; at += HASH_BYTES) {
+      for (let byte = 0; byte < HASH_BYTES; byte++) bytes[offset + byte] = hashes[at + byte]!
+      bytes.writeBigUInt64LE(appended, offset + HASH_BYTES)
+      offset += ENTRY_BYTES
+    }
   }
   bytes.writeUInt32LE(checksum(bytes), CRC_OFFSET)
   return bytes

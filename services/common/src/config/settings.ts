@@ -115,11 +115,11 @@ export const walSettings = {
       'When an acknowledged request is safe on disk: after its own sync, a shared one, or not waited for.',
   }),
   walSyncIntervalMs: duration({
-    // measured (docs/format/wal.md): requests gather while a sync runs; pausing only adds latency
-    default: 0,
+    default: 5,
     min: 0,
     max: SECOND_MS,
-    sentence: 'Shared syncs begin at least this far apart; an idle log never waits.',
+    sentence:
+      'While several requests come at a time, shared syncs begin at least this far apart; a lone request never waits.',
   }),
   walSyncBytesMax: bytes({
     default: MIB,

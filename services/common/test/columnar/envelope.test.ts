@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { crc32 } from 'node:zlib'
 
+import { batchChunks, type BatchChunk } from '../../src/columnar/chunk-list.ts'
 import { writeBatch } from '../../src/columnar/arrow-writer.ts'
 import { openBatch } from '../../src/columnar/batch-view.ts'
 import {
@@ -16,6 +17,10 @@ import { Signal } from '../../src/signal.ts'
 import { SeededRandom } from '../../src/testing/seeded-random.ts'
 import { randomBatch, viewTexts } from './random-batch.ts'
 
+const CHUNKS: readonly BatchChunk[] = [
+  { hash: new Uint8Array(16).fill(0xaa), rowStart: 0, rowCount: 2, removable: true },
+  { hash: new Uint8Array(16).fill(0xbb), rowStart: 2, rowCount: 3, removable: false },
+]
 const HEADER: EnvelopeHeader = {
   signal: Signal.spans,
   tenant: 'acme',
@@ -25,10 +30,7 @@ const HEADER: EnvelopeHeader = {
   arrivalUnixNano: 0x1122_3344_5566_7788n,
   minTimeUnixNano: 1n,
   maxTimeUnixNano: 0xffff_ffff_ffff_ffffn,
-  chunks: [
-    { hash: new Uint8Array(16).fill(0xaa), rowStart: 0, rowCount: 2, removable: true },
-    { hash: new Uint8Array(16).fill(0xbb), rowStart: 2, rowCount: 3, removable: false },
-  ],
+  chunks: batchChunks(CHUNKS),
 }
 const ARROW = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8)
 
@@ -84,7 +86,14 @@ test('decodeEnvelope gives back header and stream, 8-aligned, from any kind of m
 
 test('extreme headers survive: no chunk, no row, longest tenant, largest times', () => {
   const headers: EnvelopeHeader[] = [
-    { ...HEADER, tenant: '', rowCount: 0, chunks: [], otlpBytes: 0, minTimeUnixNano: 0n },
+    {
+      ...HEADER,
+      tenant: '',
+      rowCount: 0,
+      chunks: batchChunks([]),
+      otlpBytes: 0,
+      minTimeUnixNano: 0n,
+    },
     { ...HEADER, tenant: 'é'.repeat(31), rowCount: 0x7fff_ffff },
     { ...HEADER, minTimeUnixNano: 2n ** 64n - 1n, otlpBytes: Number.MAX_SAFE_INTEGER },
     { ...HEADER, tenant: '\ufeff', rowCount: 100_000, chunks: manyChunks(50_000) },
@@ -97,9 +106,10 @@ test('extreme headers survive: no chunk, no row, longest tenant, largest times',
 
 function manyChunks(count: number): EnvelopeHeader['chunks'] {
   const hash = new Uint8Array(16)
-  return Array.from({ length: count }, (_, index) => {
+  const chunks = Array.from({ length: count }, (_, index) => {
     return { hash, rowStart: 2 * index, rowCount: 1, removable: index % 2 === 0 }
   })
+  return batchChunks(chunks)
 }
 
 test('writeEnvelopeWithBatch writes what encodeEnvelope and writeBatch do', () => {
@@ -172,7 +182,7 @@ test('a header that lies under a right checksum is refused', () => {
 })
 
 test('a header that decodeEnvelope would refuse is not written', () => {
-  const chunk = HEADER.chunks[0]!
+  const chunk = CHUNKS[0]!
   const wrong: EnvelopeHeader[] = [
     { ...HEADER, batchId: new Uint8Array(15) },
     { ...HEADER, tenant: 'x'.repeat(64) },
@@ -181,9 +191,9 @@ test('a header that decodeEnvelope would refuse is not written', () => {
     { ...HEADER, otlpBytes: -1 },
     { ...HEADER, otlpBytes: 0.5 },
     { ...HEADER, arrivalUnixNano: -1n },
-    { ...HEADER, chunks: [{ ...chunk, rowCount: 0 }] },
-    { ...HEADER, chunks: [{ ...chunk, hash: new Uint8Array(8) }] },
-    { ...HEADER, chunks: [chunk, chunk] },
+    { ...HEADER, chunks: batchChunks([{ ...chunk, rowCount: 0 }]) },
+    { ...HEADER, chunks: { ...batchChunks([chunk]), hashes: new Uint8Array(8) } },
+    { ...HEADER, chunks: batchChunks([chunk, chunk]) },
   ]
   for (const header of wrong) {
     assert.throws(() => encodeEnvelope(header, ARROW), { name: 'AssertionError' })

@@ -8,8 +8,8 @@ import { PARTITION, commitRecord, memoryStore, sha256 } from './sample-commit.ts
 
 const RANGE = { start: 2n ** 40n, end: 2n ** 40n + 3n }
 const chunks = [
-  { hash: Uint8Array.from({ length: 16 }, (_, index) => index), appendUnixMs: 1_795_230_000_123 },
-  { hash: Uint8Array.from({ length: 16 }, (_, index) => 255 - index), appendUnixMs: 0 },
+  { hashes: Uint8Array.from({ length: 16 }, (_, index) => index), appendUnixMs: 1_795_230_000_123 },
+  { hashes: Uint8Array.from({ length: 16 }, (_, index) => 255 - index), appendUnixMs: 0 },
 ]
 
 describe('sidecar of chunk hashes', () => {
@@ -36,7 +36,9 @@ describe('sidecar of chunk hashes', () => {
     ].join('\n')
     const text = runPython(script, [], serializeSidecar(PARTITION, RANGE, chunks))
     const entries = chunks
-      .map(({ hash, appendUnixMs }) => `('${Buffer.from(hash).toString('hex')}', ${appendUnixMs})`)
+      .map(
+        ({ hashes, appendUnixMs }) => `('${Buffer.from(hashes).toString('hex')}', ${appendUnixMs})`,
+      )
       .join(', ')
     const header = `${RANGE.start} ${RANGE.end} ${PARTITION.partition} ${logTag(PARTITION)}`
     assert.equal(text.trim(), `${header} [${entries}]`)
@@ -46,7 +48,7 @@ describe('sidecar of chunk hashes', () => {
     for (const some of [chunks, []]) {
       const sidecar = parseSidecar(serializeSidecar(PARTITION, RANGE, some))
       const plain = sidecar.chunks.map(({ hash, appendUnixMs }) => ({
-        hash: Uint8Array.from(hash),
+        hashes: Uint8Array.from(hash),
         appendUnixMs,
       }))
       assert.deepEqual(plain, some)

@@ -33,8 +33,8 @@ const commit = serializeCommitRecord(
   }),
 )
 const sidecar = serializeSidecar(PARTITION, RANGE, [
-  { hash: new Uint8Array(16).fill(1), appendUnixMs: 5 },
-  { hash: new Uint8Array(16).fill(2), appendUnixMs: 6 },
+  { hashes: new Uint8Array(16).fill(1), appendUnixMs: 5 },
+  { hashes: new Uint8Array(16).fill(2), appendUnixMs: 6 },
 ])
 const wanted = (['int', 'any'] as const).map((type) => ({
   namespace: 'attributes' as const,

@@ -57,7 +57,7 @@ export async function putDataFile(
 }
 
 export async function putSidecar(store: ObjectStore, range: OffsetRange): Promise<string> {
-  const chunks = [{ hash: new Uint8Array(16).fill(7), appendUnixMs: 1_795_230_000_000 }]
+  const chunks = [{ hashes: new Uint8Array(16).fill(7), appendUnixMs: 1_795_230_000_000 }]
   const body = serializeSidecar(PARTITION, range, chunks)
   const key = hashesKey(PARTITION, range, sha256(body))
   await store.put(key, body)

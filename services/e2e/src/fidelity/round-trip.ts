@@ -5,6 +5,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { batchChunks } from '@tributary/common/columnar/chunk-list'
 import { BatchBuilder } from '@tributary/common/columnar/batch-builder'
 import { writeEnvelopeWithBatch } from '@tributary/common/columnar/envelope-writer'
 import { LIMITS } from '@tributary/common/limits'
@@ -121,7 +122,7 @@ export function envelopeOf(builder: BatchBuilder): Uint8Array {
     arrivalUnixNano: OPTIONS.arrivalUnixNano,
     minTimeUnixNano,
     maxTimeUnixNano,
-    chunks: [],
+    chunks: batchChunks([]),
   }
   return writeEnvelopeWithBatch(header, builder)
 }

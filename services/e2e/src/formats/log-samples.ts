@@ -4,8 +4,7 @@ import { crc32 } from 'node:zlib'
 import { tableFromIPC } from 'apache-arrow'
 
 import { BatchBuilder } from '@tributary/common/columnar/batch-builder'
-import { CHUNK_HASH_BYTES, type ChunkList } from '@tributary/common/columnar/chunk-list'
-import type { EnvelopeChunk } from '@tributary/common/columnar/envelope'
+import { chunkEntries } from '@tributary/common/columnar/chunk-list'
 import { decodeEnvelope, ENVELOPE_VERSION } from '@tributary/common/columnar/envelope'
 import { writeEnvelopeWithBatch } from '@tributary/common/columnar/envelope-writer'
 import { AppError } from '@tributary/common/errors'
@@ -32,17 +31,10 @@ function envelopeOf(signal: SignalName): Uint8Array {
     {
       ...{ ...header, tenant, arrivalUnixNano: SAMPLE_TIME + 7_000_000n },
       batchId: Buffer.from('a0a1a2a3a4a5a6a7a8a9aaabacadaeaf', 'hex'),
-      chunks: chunksOf(chunks),
+      chunks: chunks.copy(),
     },
     builder,
   )
-}
-
-function chunksOf({ count, hashes, rowStarts, rowCounts, removable }: ChunkList): EnvelopeChunk[] {
-  return Array.from({ length: count }, (_, at) => ({
-    hash: hashes.slice(at * CHUNK_HASH_BYTES, (at + 1) * CHUNK_HASH_BYTES),
-    ...{ rowStart: rowStarts[at]!, rowCount: rowCounts[at]!, removable: removable[at] === 1 },
-  }))
 }
 
 /** The header, and the rows as apache-arrow sees them. */
@@ -57,7 +49,8 @@ function readEnvelope(bytes: Uint8Array): unknown {
       Array.from({ length: table.numRows }, (_, row) => cell(column?.get(row))),
     ]
   })
-  return { ...header, signal: signalName(header.signal), columns }
+  const chunks = chunkEntries(header.chunks)
+  return { ...header, signal: signalName(header.signal), chunks, columns }
 }
 
 function cell(value: unknown): unknown {

@@ -34,8 +34,8 @@ export const SAMPLE_COMMIT: CommitRecord = {
 }
 
 const CHUNKS = [
-  { hash: Buffer.alloc(16, 0xab), appendUnixMs: 1_795_230_000_456 },
-  { hash: Buffer.alloc(16, 0xcd), appendUnixMs: 1_795_230_000_457 },
+  { hashes: Buffer.alloc(16, 0xab), appendUnixMs: 1_795_230_000_456 },
+  { hashes: Buffer.alloc(16, 0xcd), appendUnixMs: 1_795_230_000_457 },
 ]
 const ADDITIONS = [
   { namespace: 'attributes', key: 'http.method', type: 'string', column: 'http.method' },

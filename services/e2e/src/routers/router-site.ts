@@ -1,6 +1,7 @@
 /** Real Kafka and Redis with routers in front, as far as the log: no ingester reads it, the test does. */
 import { setTimeout as sleep } from 'node:timers/promises'
 
+import { chunkEntries } from '@tributary/common/columnar/chunk-list'
 import { decodeEnvelope } from '@tributary/common/columnar/envelope'
 import type { EnvelopeHeader } from '@tributary/common/columnar/envelope'
 import { KafkaPartitionLog } from '@tributary/common/log/kafka-partition-log'
@@ -145,7 +146,9 @@ export class RouterSite {
 /** `<partition> <hash>` of every chunk, each once, sorted. */
 export function chunkPlaces(envelopes: readonly StoredEnvelope[]): string[] {
   const places = envelopes.flatMap(({ partition, header }) =>
-    header.chunks.map(({ hash }) => `${String(partition)} ${Buffer.from(hash).toString('hex')}`),
+    chunkEntries(header.chunks).map(
+      ({ hash }) => `${String(partition)} ${Buffer.from(hash).toString('hex')}`,
+    ),
   )
   return [...new Set(places)].sort()
 }
@@ -154,7 +157,7 @@ export function chunkPlaces(envelopes: readonly StoredEnvelope[]): string[] {
 export function distinctRows(envelopes: readonly StoredEnvelope[]): number {
   const rows = new Map<string, number>()
   for (const { header } of envelopes) {
-    for (const { hash, rowCount } of header.chunks) {
+    for (const { hash, rowCount } of chunkEntries(header.chunks)) {
       rows.set(Buffer.from(hash).toString('hex'), rowCount)
     }
   }

@@ -120,11 +120,12 @@ export class Publisher {
    */
   async putSidecar(entries: readonly MemtableEntry[], range: OffsetRange): Promise<string | null> {
     const { partition, store } = this.#options
-    const chunks = entries.flatMap(({ repeats, appendUnixMs }) =>
-      repeats.storedHashes.map((each) => ({ hash: each, appendUnixMs })),
-    )
-    if (chunks.length === 0) return null
-    const body = serializeSidecar(partition, range, chunks)
+    const groups = entries.map(({ repeats, appendUnixMs }) => ({
+      hashes: repeats.storedHashes,
+      appendUnixMs,
+    }))
+    if (groups.every(({ hashes }) => hashes.length === 0)) return null
+    const body = serializeSidecar(partition, range, groups)
     const key = hashesKey(partition, range, hash('sha256', body))
     await this.untilStored('sidecar', () => store.put(key, body))
     return key

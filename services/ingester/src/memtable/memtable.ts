@@ -16,8 +16,8 @@ export interface BatchRepeats {
   /** Row ranges [start, end) in pairs that were stored before. */
   readonly suppressed: Int32Array
   readonly suppressedRows: number
-  /** 16 bytes each: what can come again. */
-  readonly storedHashes: readonly Uint8Array[]
+  /** 16 bytes each, one behind the other: what can come again. */
+  readonly storedHashes: Uint8Array
 }
 
 export interface MemtableEntry {

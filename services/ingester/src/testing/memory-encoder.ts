@@ -4,6 +4,7 @@
  * is poison, by chance under a seed.
  */
 import { createHash } from 'node:crypto'
+import { chunkEntries } from '@tributary/common/columnar/chunk-list'
 import type { Clock } from '@tributary/common/clock'
 import { decodeEnvelope } from '@tributary/common/columnar/envelope'
 import { AppError } from '@tributary/common/errors'
@@ -49,7 +50,7 @@ export class MemoryEncoder implements TableEncoder {
         throw new AppError('encode_failed', 'the batch can not be encoded')
       }
       rowsIn += header.rowCount
-      for (const { hash, rowStart, rowCount } of header.chunks) {
+      for (const { hash, rowStart, rowCount } of chunkEntries(header.chunks)) {
         for (let row = 0; row < rowCount; row++) {
           if (!isSuppressed(suppressed, rowStart + row)) rows.push(rowName(hash, row))
         }

@@ -2,6 +2,7 @@
  * Small envelopes for tests of everything around the columns: their Arrow part is a stand-in that only
  * the memory encoder reads. A row is known by the hash of its chunk and its place in it.
  */
+import { batchChunks } from '@tributary/common/columnar/chunk-list'
 import type { EnvelopeHeader } from '@tributary/common/columnar/envelope'
 import { encodeEnvelope } from '@tributary/common/columnar/envelope'
 import { Signal } from '@tributary/common/signal'
@@ -45,7 +46,7 @@ export function testBatch(
     arrivalUnixNano: ARRIVAL_UNIX_NANO,
     minTimeUnixNano: ARRIVAL_UNIX_NANO,
     maxTimeUnixNano: ARRIVAL_UNIX_NANO,
-    chunks: placed,
+    chunks: batchChunks(placed),
     ...more,
   }
   const rows = chunks.flatMap(({ hash, rowCount: count }) =>

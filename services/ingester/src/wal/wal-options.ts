@@ -28,8 +28,6 @@ export interface WalOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly sync: WalSync
-  /** With `group`: the least time from one fdatasync to the next while less than `groupBytesMax` waits. */
-  readonly groupDelayMs: number
   readonly groupBytesMax: number
   readonly segmentBytesMax: number
   /** All segments together; must hold at least two, or truncation cannot keep up. */

@@ -49,7 +49,6 @@ export class Wal {
   #failure: AppError | undefined
   #retryAtMs = 0
   #retryDelayMs = RETRY_DELAY_MS
-  #groupStartedMs = -Infinity
   #groupEndedMs = -Infinity
   /** A group came after the last mark. */
   #isMarkDue = false
@@ -161,18 +160,9 @@ export class Wal {
 
   async #run(): Promise<void> {
     while (this.#waiting.length > 0) {
-      await this.#pace()
       await this.#exclusively(() => this.#commit(this.#takeGroup()))
     }
     this.#isRunning = false
-  }
-
-  /** Lets a group gather, but never makes an idle log wait. */
-  async #pace(): Promise<void> {
-    const { sync, groupDelayMs, groupBytesMax, clock } = this.#options
-    if (sync !== 'group' || this.#waitingBytes >= groupBytesMax) return
-    const waitMs = this.#groupStartedMs + groupDelayMs - clock.monotonicMs()
-    if (waitMs > 0.5 && this.#state !== 'closed') await clock.sleep(waitMs)
   }
 
   #takeGroup(): WaitingAppend[] {
@@ -190,7 +180,6 @@ export class Wal {
   }
 
   async #commit(group: WaitingAppend[]): Promise<void> {
-    this.#groupStartedMs = this.#options.clock.monotonicMs()
     const payloads = group.map(({ payload }) => payload)
     try {
       const first = await this.#commitOrRetry(payloads)

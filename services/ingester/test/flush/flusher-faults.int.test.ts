@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 
+import { batchChunks } from '@tributary/common/columnar/chunk-list'
 import { systemClock } from '@tributary/common/clock'
 import { BatchBuilder } from '@tributary/common/columnar/batch-builder'
 import { decodeEnvelope } from '@tributary/common/columnar/envelope'
@@ -192,13 +193,17 @@ function filled(start: bigint): Memtable {
     const space = writeEnvelopeInto(
       {
         ...{ signal: Signal.logs, tenant, batchId: new Uint8Array(16), rowCount, otlpBytes },
-        ...{ arrivalUnixNano: ARRIVAL, minTimeUnixNano, maxTimeUnixNano, chunks: [] },
+        ...{ arrivalUnixNano: ARRIVAL, minTimeUnixNano, maxTimeUnixNano, chunks: batchChunks([]) },
       },
       builder,
       (bytes) => memtable.reserve(bytes),
     )
     const { header } = decodeEnvelope(space.bytes)
-    const repeats = { suppressed: new Int32Array(0), suppressedRows: 0, storedHashes: [] }
+    const repeats = {
+      suppressed: new Int32Array(0),
+      suppressedRows: 0,
+      storedHashes: new Uint8Array(0),
+    }
     memtable.insert({ offset: start + n, space, header, appendUnixMs: 0, repeats, nowMs: 0 })
   }
   return memtable

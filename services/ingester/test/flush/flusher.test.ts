@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { pathToFileURL } from 'node:url'
+import { batchChunks } from '@tributary/common/columnar/chunk-list'
 import { systemClock } from '@tributary/common/clock'
 import { BatchBuilder } from '@tributary/common/columnar/batch-builder'
 import { decodeEnvelope } from '@tributary/common/columnar/envelope'
@@ -106,7 +107,7 @@ function insert(
     arrivalUnixNano: ARRIVAL,
     minTimeUnixNano,
     maxTimeUnixNano,
-    chunks: [],
+    chunks: batchChunks([]),
   }
   const space = writeEnvelopeInto(header, builder, (bytes) => memtable.reserve(bytes))
   memtable.insert({
@@ -114,7 +115,11 @@ function insert(
     space,
     header: decodeEnvelope(space.bytes).header,
     appendUnixMs: 0,
-    repeats: { suppressed: Int32Array.from(suppressed), suppressedRows: 0, storedHashes: [] },
+    repeats: {
+      suppressed: Int32Array.from(suppressed),
+      suppressedRows: 0,
+      storedHashes: new Uint8Array(0),
+    },
     nowMs: 0,
   })
   return space.bytes

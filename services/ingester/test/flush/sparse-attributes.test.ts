@@ -2,6 +2,7 @@
  * Attributes that stand as pairs in their batches must give the files that columns give: the same
  * rows under the same names, the same series, the same overflow.
  */
+import { batchChunks } from '@tributary/common/columnar/chunk-list'
 import { BatchBuilder } from '@tributary/common/columnar/batch-builder'
 import { writeEnvelopeWithBatch } from '@tributary/common/columnar/envelope-writer'
 import { LIMITS } from '@tributary/common/limits'
@@ -160,7 +161,7 @@ function entriesOf(signal: SignalName, requests: readonly Uint8Array[], form: Fo
         arrivalUnixNano: START_UNIX_NANO,
         minTimeUnixNano,
         maxTimeUnixNano,
-        chunks: [],
+        chunks: batchChunks([]),
       },
       builder,
     )

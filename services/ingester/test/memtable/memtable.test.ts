@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { batchChunks } from '@tributary/common/columnar/chunk-list'
 import type { EnvelopeHeader } from '@tributary/common/columnar/envelope'
 import { Memtable } from '../../src/memtable/memtable.ts'
 import { SlabCutter, SlabPool } from '../../src/memtable/slab-pool.ts'
@@ -14,11 +15,15 @@ const HEADER: EnvelopeHeader = {
   arrivalUnixNano: 1n,
   minTimeUnixNano: 1n,
   maxTimeUnixNano: 1n,
-  chunks: [],
+  chunks: batchChunks([]),
 }
 
 function insert(memtable: Memtable, offset: bigint, space: SlabSpace, nowMs: number): void {
-  const repeats = { suppressed: new Int32Array(0), suppressedRows: 0, storedHashes: [] }
+  const repeats = {
+    suppressed: new Int32Array(0),
+    suppressedRows: 0,
+    storedHashes: new Uint8Array(0),
+  }
   memtable.insert({ offset, header: HEADER, space, appendUnixMs: 0, repeats, nowMs })
 }
 

@@ -18,7 +18,6 @@ export function walOptions(fs: FileSystem, overrides: Partial<WalOptions> = {}):
     clock: systemClock,
     logger: silentLogger,
     sync: 'group',
-    groupDelayMs: 0,
     groupBytesMax: 1024 * 1024,
     segmentBytesMax: 64 * 1024 * 1024,
     diskBytesMax: 1024 * 1024 * 1024,
