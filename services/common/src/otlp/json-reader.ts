@@ -41,6 +41,16 @@ for (const [value, digits] of [...'0123456789abcdef'].entries()) {
   HEX_VALUES[digits.toUpperCase().charCodeAt(0)] = value
 }
 
+/** The same of two digits, by the little-endian number of their bytes; -1: not both are digits. */
+const HEX_PAIRS = new Int16Array(0x1_0000).fill(-1)
+for (let first = 0; first < 256; first++) {
+  if (HEX_VALUES[first] === 255) continue
+  for (let second = 0; second < 256; second++) {
+    const low = HEX_VALUES[second]!
+    if (low !== 255) HEX_PAIRS[(second << 8) | first] = (HEX_VALUES[first]! << 4) | low
+  }
+}
+
 /** Value of a base64 digit in the standard and the URL alphabet; 255: none. */
 const BASE64_VALUES = new Uint8Array(256).fill(255)
 for (const alphabet of ['+/', '-_']) {
@@ -256,18 +266,18 @@ export class JsonReader {
   /** Appends the bytes of a string of hexadecimal digits in any case. */
   readHex(out: OutputBuffer): void {
     this.checkString()
-    const { text } = this
+    const { text, view } = this
     let at = this.at + 1
     out.reserve((this.end - at) >>> 1)
     const { bytes } = out
     let to = out.length
-    for (;;) {
-      const high = at < this.end ? HEX_VALUES[text[at]!]! : 255
-      if (high === 255) break
-      const low = at + 1 < this.end ? HEX_VALUES[text[at + 1]!]! : 255
-      if (low === 255) this.fail('expected pairs of hexadecimal digits', at + 1)
-      bytes[to++] = (high << 4) | low
-      at += 2
+    for (const pairsEnd = this.end - 2; at <= pairsEnd; at += 2) {
+      const value = HEX_PAIRS[view.getUint16(at, true)]!
+      if (value < 0) break
+      bytes[to++] = value
+    }
+    if (text[at] !== QUOTE && at < this.end && HEX_VALUES[text[at]!] !== 255) {
+      this.fail('expected pairs of hexadecimal digits', at + 1)
     }
     out.length = to
     if (text[at] !== QUOTE) this.fail('expected hexadecimal digits', at)
