@@ -30,4 +30,16 @@ describe('EventLoopMonitor', () => {
     assert.ok(monitor.longestStallMs < 70)
     monitor.stop()
   })
+
+  it('sees it after idle seconds too, when it looks less often', async () => {
+    const monitor = new EventLoopMonitor(createRegistry({ hasProcessMetrics: false }))
+    monitor.start()
+    await new Promise((resolve) => setTimeout(resolve, 2200))
+    monitor.reset()
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 80)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    assert.ok(monitor.longestStallMs >= 55, `saw ${monitor.longestStallMs} ms`)
+    monitor.stop()
+  })
 })

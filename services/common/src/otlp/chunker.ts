@@ -17,7 +17,7 @@ import type { ByteDictionary } from '../columnar/byte-dictionary.ts'
 import type { Signal } from '../signal.ts'
 import { LIMITS } from '../limits.ts'
 import { DigestCounts, digestBytes, digestWords, hashRange } from './chunk-hash.ts'
-import { ProtobufWriter } from './protobuf-writer.ts'
+import type { ProtobufWriter } from './protobuf-writer.ts'
 
 /** Keeps the rows of a chunk of tiny items well below those of a batch. */
 export const CHUNK_ITEMS_MAX = 4096
@@ -53,6 +53,8 @@ export class Chunker {
   #segmentStart = -1
   #segmentEnd = -1
   #isRemovable: boolean
+  /** Identity of the metric that the next chunk begins within. */
+  #continued: Uint8Array | undefined
 
   /**
    * `preimage` is the chunker's own until its last `cut`; without `removesRepeats` no chunk may ever be
@@ -75,7 +77,6 @@ export class Chunker {
     this.#preimage = preimage
     this.#removesRepeats = removesRepeats
     this.#isRemovable = removesRepeats
-    preimage.clear()
   }
 
   /** OTLP bytes in the chunk at hand. */
@@ -96,6 +97,7 @@ export class Chunker {
     if (this.#itemCount === 0) {
       this.#context.beginChunk(from, end)
       this.#rowStart = this.#context.builder.rowCount
+      this.#beginContent()
     }
     if (this.#segmentStart < 0) {
       this.#segmentStart = from
@@ -137,31 +139,33 @@ export class Chunker {
   /** Ends the chunk and records it where it has rows. */
   cut(): void {
     this.endScope()
-    const { builder, resourceId } = this.#context
+    const { builder } = this.#context
     const rowCount = builder.rowCount - this.#rowStart
     const openMetric = this.#context.openMetric()
     if (this.#itemCount > 0 && rowCount > 0) {
-      if (openMetric !== undefined) this.#preimage.raw(openMetric)
-      this.#hashContent(builder, resourceId)
+      const preimage = this.#preimage
+      if (openMetric !== undefined) preimage.raw(openMetric)
+      hashRange(preimage.buffer, preimage.view, 0, preimage.length)
       this.#distinguish()
       builder.chunks.push(digestBytes, this.#rowStart, rowCount, this.#isRemovable)
     }
-    this.#preimage.clear()
-    if (openMetric !== undefined) this.#preimage.raw(openMetric)
+    this.#continued = openMetric
     this.#itemCount = 0
     this.#byteCount = 0
     this.#isRemovable = this.#removesRepeats
   }
 
-  #hashContent(builder: BatchBuilder, resourceId: number): void {
-    contentWriter.clear()
-    contentWriter.byte(this.#signal)
-    contentWriter.varint(this.#tenant.length)
-    contentWriter.latin1(this.#tenant)
-    writeEntry(contentWriter, builder.resource.entries, resourceId)
-    const { buffer, view, length } = this.#preimage
-    contentWriter.range(buffer, view, 0, length)
-    hashRange(contentWriter.buffer, contentWriter.view, 0, contentWriter.length)
+  /** What is hashed before the items of a chunk. */
+  #beginContent(): void {
+    const preimage = this.#preimage
+    const { builder, resourceId } = this.#context
+    preimage.clear()
+    preimage.byte(this.#signal)
+    preimage.varint(this.#tenant.length)
+    preimage.latin1(this.#tenant)
+    // of a resource that is rejected no item becomes a row
+    if (resourceId >= 0) writeEntry(preimage, builder.resource.entries, resourceId)
+    if (this.#continued !== undefined) preimage.raw(this.#continued)
   }
 
   /** Equal chunks of one request differ by their ordinal: all of them are meant. */
@@ -178,10 +182,11 @@ export class Chunker {
     }
     const ordinal = this.#contents.add(digestWords)
     if (ordinal === 0) return
-    contentWriter.clear()
-    contentWriter.raw(digestBytes)
-    contentWriter.varint(ordinal)
-    hashRange(contentWriter.buffer, contentWriter.view, 0, contentWriter.length)
+    const preimage = this.#preimage
+    preimage.clear()
+    preimage.raw(digestBytes)
+    preimage.varint(ordinal)
+    hashRange(preimage.buffer, preimage.view, 0, preimage.length)
   }
 }
 
@@ -192,6 +197,3 @@ function writeEntry(writer: ProtobufWriter, entries: ByteDictionary, id: number)
   writer.varint(end - start)
   writer.range(entries.bytes, entries.view, start, end)
 }
-
-/** Shared by all chunkers: used and done with within one call. */
-const contentWriter = new ProtobufWriter()

@@ -177,7 +177,7 @@ export class LargeRequestDecoder {
         preimage: new ProtobufWriter(),
         removesRepeats: options.removesRepeats ?? true,
         monotonicMs,
-        nextBatch: (current) => own.next(current),
+        nextBatch: (current, chunkBytes) => own.next(current, chunkBytes),
         route,
         batchOf: (partition) => own.of(partition),
       },

@@ -1,6 +1,6 @@
 /**
  * The batches that a large request fills for itself, one after another per partition: a batch takes
- * chunks as long as one more like its last still fits.
+ * chunks as long as as much as since the last look still fits.
  */
 import type { BatchBuilder } from '../columnar/batch-builder.ts'
 import { LIMITS } from '../limits.ts'
@@ -18,9 +18,13 @@ export interface OwnBatch {
 }
 
 interface Filling extends OwnBatch {
-  /** Estimated size before the last chunk. */
+  /** Estimated size at the last look, and OTLP bytes of the chunks since. */
   bytesBefore: number
+  unweighedBytes: number
 }
+
+/** A look costs as much as a small chunk: shares of a batch between two of them. */
+const LOOKS_PER_BATCH = 16
 
 export class OwnBatches {
   readonly all: OwnBatch[] = []
@@ -40,17 +44,20 @@ export class OwnBatches {
   }
 
   /** After a chunk of the batch: the one that takes the next, of the same partition. */
-  next(current: BatchBuilder): BatchBuilder {
+  next(current: BatchBuilder, chunkBytes: number): BatchBuilder {
     const filling = this.#last
     if (filling?.builder !== current || current.rowCount === 0) return current
     const bytesMax = this.#options.batchBytesMax ?? LIMITS.batchBytesMax
     const rowsMax = this.#options.batchRowsMax ?? LIMITS.batchRowsMax
+    const hasRows = current.rowCount + CHUNK_ITEMS_MAX <= rowsMax
+    filling.unweighedBytes += chunkBytes
+    if (hasRows && filling.unweighedBytes < bytesMax / LOOKS_PER_BATCH) return current
+    filling.unweighedBytes = 0
     current.settle()
     const bytes = current.estimatedBytes()
     const grownBytes = bytes - filling.bytesBefore
     filling.bytesBefore = bytes
-    const hasRoom = bytes + grownBytes <= bytesMax && current.rowCount + CHUNK_ITEMS_MAX <= rowsMax
-    if (hasRoom) return current
+    if (hasRows && bytes + grownBytes <= bytesMax) return current
     this.#last = this.#begin(filling.partition)
     return this.#last.builder
   }
@@ -74,7 +81,12 @@ export class OwnBatches {
   }
 
   #begin(partition: number): Filling {
-    const filling = { partition, builder: this.#options.newBatch(), bytesBefore: 0 }
+    const filling = {
+      partition,
+      builder: this.#options.newBatch(),
+      bytesBefore: 0,
+      unweighedBytes: 0,
+    }
     this.#filling.set(partition, filling)
     this.all.push(filling)
     return filling

@@ -49,8 +49,8 @@ export interface RequestContext {
   readonly removesRepeats: boolean
   /** Now, in the clock of the deadlines given to `run`. */
   readonly monotonicMs: () => number
-  /** Called after each chunk: the batch that takes the next one. */
-  readonly nextBatch: (current: BatchBuilder) => BatchBuilder
+  /** Called after each chunk, with its OTLP bytes: the batch that takes the next one. */
+  readonly nextBatch: (current: BatchBuilder, chunkBytes: number) => BatchBuilder
   /** Undefined where the first batch takes the chunks of all streams. */
   readonly route: ChunkRoute | undefined
   /** The batch of a partition that `route` told. */
@@ -290,8 +290,9 @@ export class RequestDecoder implements ChunkContext {
 
   /** Ends the chunk at hand; the next may go to another batch. */
   #cut(): void {
+    const { byteCount } = this.#chunker
     this.#chunker.cut()
-    this.#moveTo(this.#context.nextBatch(this.builder))
+    this.#moveTo(this.#context.nextBatch(this.builder, byteCount))
   }
 
   /** Goes on in another batch, between two chunks, with the resource and scope at hand. */

@@ -8,14 +8,9 @@
 /** The offset basis of 32-bit FNV. */
 const FNV_BASIS = 0x811c9dc5 | 0
 
-/** 32-bit FNV-1a with a final mix; tables in memory begin from a basis of their own. */
-export function hashBytes(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  basis = FNV_BASIS,
-): number {
-  let hash = basis
+/** 32-bit FNV-1a with a final mix. */
+export function hashBytes(bytes: Uint8Array, start: number, end: number): number {
+  let hash = FNV_BASIS
   for (let index = start; index < end; index++) {
     hash = Math.imul(hash ^ bytes[index]!, 0x01000193)
   }
