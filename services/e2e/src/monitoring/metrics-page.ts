@@ -33,7 +33,7 @@ export function metricsPage(metrics: readonly Metric[]): string {
     return `## ${title}\n\n${HEAD}${rows.join('')}\n`
   })
   const names = foreign.map(({ name }) => `\`${name}\``).join(', ')
-  return `${INTRODUCTION}${parts.join('')}## Node and the operating system\n\nOf prom-client, in every role: ${names}.\n`
+  return `${INTRODUCTION}${parts.join('')}## Node and the operating system\n\nOf prom-client, in every role: ${names}.\n\nThose of \`nodejs_eventloop_lag\` contain the 50 ms of their period; alert on \`tributary_event_loop\`.\n`
 }
 
 const HEAD = '| metric | type | labels | roles | meaning |\n|---|---|---|---|---|\n'
