@@ -54,7 +54,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const { report } = options
   const onEnd = (end: ProcessEnd): void => {
     if (end.isExpected) return
-    report(`! ${end.name} ended with ${String(end.status)} by itself`)
+    const said = end.log.slice(-300)
+    report(`! ${end.name} ended with ${String(end.status)} by itself: ${said}`)
   }
   const cluster = await Cluster.start({ ...options, onEnd })
   const run = new ChaosRun(cluster, options)
