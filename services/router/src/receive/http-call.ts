@@ -64,9 +64,13 @@ export class HttpCall {
     this.#progressMs = this.#sinceMs
   }
 
-  /** True when the answer is out and no byte of the body is awaited. */
+  /**
+   * True when the answer is out and no byte of the body is awaited. A request whose client hangs up
+   * behind the answer, in the middle of its body, stays neither complete nor destroyed (Node 24.21).
+   */
   get isOver(): boolean {
-    return this.#response.closed && (this.#request.complete || this.#request.destroyed)
+    const { complete, destroyed, socket } = this.#request
+    return this.#response.closed && (complete || destroyed || socket.destroyed)
   }
 
   get isAnswered(): boolean {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { describe, it } from 'node:test'
 
 import { callHttp } from '../../src/testing/healthy-client.ts'
@@ -29,6 +29,18 @@ async function withReceivers(
 
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
+}
+
+/** A stop that waits for a call that never ends is no success. */
+const LIMITED = { timeout: 30_000 }
+
+/** A request that has sent three bytes of its body. */
+async function sendPart(harness: ReceiverHarness, path: string, bytes: number): Promise<Socket> {
+  const socket = connect(harness.http.port, '127.0.0.1')
+  await once(socket, 'connect')
+  const head = `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n`
+  socket.write(`${head}content-length: ${bytes}\r\n\r\nabc`)
+  return socket
 }
 
 interface Answer {
@@ -195,6 +207,24 @@ describe('the HTTP receiver', () => {
       assert.equal(answer.headers.connection, 'close')
       await drained
       agent.destroy()
+    })
+  })
+
+  it('forgets calls whose clients hang up in their body, answered or not', LIMITED, async () => {
+    await withReceivers({}, async (harness) => {
+      for (const [path, bytes] of [
+        ['/v1/nope', 1000],
+        ['/v1/logs', 100 * MEBIBYTE],
+      ] as const) {
+        const socket = await sendPart(harness, path, bytes)
+        assert.match(String((await once(socket, 'data'))[0]), /^HTTP\/1\.1 4(04|13) /)
+        socket.destroy()
+      }
+      ;(await sendPart(harness, '/v1/logs', 1000)).destroy()
+      const halfClosed = await sendPart(harness, '/v1/logs', 1000)
+      halfClosed.end()
+      await once(halfClosed.resume(), 'close')
+      await harness.http.drain(2 * LIMITED.timeout)
     })
   })
 
