@@ -83,7 +83,7 @@ async function runReplay(args: readonly string[], terminal: Terminal): Promise<n
     const tally = await replayFiles({
       files,
       range,
-      target: targetOf(config),
+      target: targetOf(config, terminal),
       localPath: async (file) => (await localPaths(store, [file], config))[0]!,
       ...(terminal.isInteractive
         ? { onProgress: (now) => void terminal.err.write(`\r${tallyText(now)}`) }
@@ -97,10 +97,13 @@ async function runReplay(args: readonly string[], terminal: Terminal): Promise<n
   }
 }
 
-function targetOf(config: ConfigOf<typeof settings>): OtlpTarget {
+function targetOf(config: ConfigOf<typeof settings>, { err }: Terminal): OtlpTarget {
   const to = config.to ?? ''
   if (!to.startsWith('file:')) {
-    return new HttpTarget({ url: to, giveUpAfterMs: config.giveUpAfterMs })
+    const onRetry = ({ message }: AppError): void => {
+      err.write(`${to} takes nothing now, trying again: ${message}\n`)
+    }
+    return new HttpTarget({ url: to, giveUpAfterMs: config.giveUpAfterMs, onRetry })
   }
   return new FolderTarget(to.startsWith('file://') ? fileURLToPath(to) : resolve(to.slice(5)))
 }

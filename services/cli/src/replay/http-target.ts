@@ -25,6 +25,8 @@ export interface HttpTargetOptions {
   /** How long one request is tried before the replay gives up. */
   readonly giveUpAfterMs: number
   readonly pauseMs?: number
+  /** A request is not taken and will be tried again: once per request. */
+  readonly onRetry?: (error: AppError) => void
 }
 
 const PAUSE_MS = 200
@@ -39,21 +41,26 @@ export class HttpTarget implements OtlpTarget {
   readonly #url: string
   readonly #giveUpAfterMs: number
   readonly #pauseMs: number
+  readonly #onRetry: ((error: AppError) => void) | undefined
 
   constructor(options: HttpTargetOptions) {
     this.#url = options.url.replace(/\/+$/, '')
     this.#giveUpAfterMs = options.giveUpAfterMs
     this.#pauseMs = options.pauseMs ?? PAUSE_MS
+    this.#onRetry = options.onRetry
   }
 
   async send(request: OtlpRequest): Promise<number> {
     const startMs = performance.now()
+    let hasTold = false
     for (let pauseMs = this.#pauseMs; ; pauseMs = Math.min(pauseMs * 2, PAUSE_MAX_MS)) {
       const attempt = await this.#try(request)
       if ('rejectedItems' in attempt) return attempt.rejectedItems
       const waitMs = attempt.retryAfterMs ?? pauseMs * (0.5 + Math.random())
       const isLate = performance.now() - startMs + waitMs > this.#giveUpAfterMs
       if (!attempt.error.answer.retryable || isLate) throw attempt.error
+      if (!hasTold) this.#onRetry?.(attempt.error)
+      hasTold = true
       await sleep(waitMs)
     }
   }

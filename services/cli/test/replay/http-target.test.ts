@@ -4,11 +4,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 
+import type { AppError } from '@tributary/common/errors'
 import { bytesField, message, stringField, varintField } from '@tributary/common/protobuf-message'
 
 import { HttpTarget } from '../../src/replay/http-target.ts'
 import type { OtlpRequest } from '../../src/replay/otlp-target.ts'
 
+const ignore = (_error: AppError): unknown => undefined
 const REQUEST: OtlpRequest = { signal: 'spans', tenant: 'acme', body: Buffer.of(1, 2), items: 3 }
 
 describe('HttpTarget', () => {
@@ -36,9 +38,9 @@ describe('HttpTarget', () => {
     await new Promise((resolve) => server.close(resolve))
   })
 
-  function target(giveUpAfterMs = 10_000): HttpTarget {
+  function target(giveUpAfterMs = 10_000, onRetry = ignore): HttpTarget {
     const { port } = server.address() as AddressInfo
-    return new HttpTarget({ url: `http://127.0.0.1:${port}/`, giveUpAfterMs, pauseMs: 1 })
+    return new HttpTarget({ url: `http://127.0.0.1:${port}/`, giveUpAfterMs, pauseMs: 1, onRetry })
   }
 
   it('posts the bytes to the path of the signal, under the tenant', async () => {
@@ -53,8 +55,10 @@ describe('HttpTarget', () => {
       (response) => response.writeHead(502).end(),
       (response) => response.destroy(),
     ]
-    assert.equal(await target().send(REQUEST), 0)
+    const told: string[] = []
+    assert.equal(await target(10_000, ({ message }) => told.push(message)).send(REQUEST), 0)
     assert.equal(requests.length, 5)
+    assert.equal(told.length, 1, 'whoever waits hears why, once')
   })
 
   it('gives up when the time that the server asks for is past its own', async () => {

@@ -7,7 +7,8 @@ import { pythonPath } from '../config/config.ts'
 const INSTALLING_LINE = 'node services/e2e/tools/foreign-readers.mjs'
 /** A full dump of a test file as JSON stays far below this. */
 const OUTPUT_BYTES_MAX = 512 * 1024 * 1024
-const TIMEOUT_MS = 120_000
+/** Comparing all cells of 10,000 generated requests takes minutes on a busy machine. */
+const TIMEOUT_MS = 600_000
 
 /**
  * Runs a Python script (its text) with PyArrow, DuckDB and pytz installed: the foreign reader of
