@@ -9,6 +9,7 @@
 import type { SignalName } from '@tributary/common/signal'
 import { jsonPayload } from '@tributary/common/testing/json-payload'
 import { payload, type PayloadOptions } from '@tributary/common/testing/payloads'
+import { protobufMarks, type Marks } from './payload-marks.ts'
 
 export interface PoolOptions extends PayloadOptions {
   readonly signal: SignalName
@@ -23,13 +24,6 @@ export interface PooledRequest {
   /** Positions of what changes in every round. */
   readonly marks: Marks
   rounds: number
-}
-
-interface Marks {
-  /** Every four bytes of trace and span ids; in JSON their first eight hex digits. */
-  readonly ids: readonly number[]
-  /** Little-endian 64-bit nanoseconds; in JSON their 19 digits. */
-  readonly times: readonly number[]
 }
 
 /** A payload's call is so much later than the one before it (testing/payloads). */
@@ -59,7 +53,7 @@ export class PayloadPool {
     for (let call = 0; call < options.requests; call++) {
       const binary = payload(options.signal, { ...options, call })
       const body = Buffer.from(this.#isJson ? jsonPayload(options.signal, binary) : binary)
-      const marks = this.#isJson ? findJsonMarks(body) : MARK_FINDERS[options.signal](body)
+      const marks = this.#isJson ? findJsonMarks(body) : protobufMarks(options.signal, body)
       this.#free.push({ body, marks, rounds: 0 })
       this.bytes += body.length
     }
@@ -116,59 +110,6 @@ function moveJsonOn(body: Buffer, { ids, times }: Marks, rounds: number, nanos: 
   }
 }
 
-/**
- * Log: time (1) is the first field of a record, 09 <8> 10; trace id (9) comes before span id (10),
- * 4a 10 <16> 52 08; observed time (11) after that, 59 <8>.
- */
-function findLogMarks(body: Buffer): Marks {
-  const ids: number[] = []
-  const times: number[] = []
-  for (let at = 0; at + 10 < body.length; at++) {
-    if (body[at] === 0x09 && body[at + 9] === 0x10 && isTime(body, at + 1)) {
-      times.push(at + 1)
-      at += 8
-    } else if (body[at] === 0x4a && isIdPair(body, at, 0x52)) {
-      pushIdPair(ids, at)
-      at += 27
-      if (body[at + 1] === 0x59) times.push(at + 2)
-    }
-  }
-  return { ids, times }
-}
-
-/** Span: 0a 10 <trace id> 12 08 <span id>; its times 39 <8> 41 <8>. */
-function findSpanMarks(body: Buffer): Marks {
-  const ids: number[] = []
-  const times: number[] = []
-  for (let at = 0; at + 18 < body.length; at++) {
-    if (body[at] === 0x0a && isIdPair(body, at, 0x12)) {
-      pushIdPair(ids, at)
-      at += 27
-    } else if (body[at] === 0x39 && body[at + 9] === 0x41 && isTime(body, at + 1)) {
-      times.push(at + 1, at + 10)
-      at += 17
-    }
-  }
-  return { ids, times }
-}
-
-/** Point: start time (2), then time (3), 11 <8> 19 <8>; the start stays. */
-function findPointMarks(body: Buffer): Marks {
-  const times: number[] = []
-  for (let at = 0; at + 18 < body.length; at++) {
-    if (body[at] !== 0x11 || body[at + 9] !== 0x19 || !isTime(body, at + 10)) continue
-    times.push(at + 10)
-    at += 17
-  }
-  return { ids: [], times }
-}
-
-const MARK_FINDERS: Readonly<Record<SignalName, (body: Buffer) => Marks>> = {
-  logs: findLogMarks,
-  spans: findSpanMarks,
-  metrics: findPointMarks,
-}
-
 function findJsonMarks(body: Buffer): Marks {
   const find = (label: string): number[] => {
     const found: number[] = []
@@ -181,19 +122,4 @@ function findJsonMarks(body: Buffer): Marks {
     ids: [...find('"traceId":"'), ...find('"spanId":"')],
     times: [...find('imeUnixNano":"')],
   }
-}
-
-/** 4a 10 <16> 52 08 <8>, tags aside: six times four bytes. */
-function pushIdPair(ids: number[], at: number): void {
-  for (const offset of [2, 6, 10, 14, 20, 24]) ids.push(at + offset)
-}
-
-function isIdPair(body: Buffer, at: number, next: number): boolean {
-  return body[at + 1] === 16 && body[at + 18] === next && body[at + 19] === 8
-}
-
-/** The high bytes of nanoseconds between 2001 and 2065. */
-function isTime(body: Buffer, at: number): boolean {
-  const high = body[at + 7]!
-  return high >= 0x0e && high <= 0x29
 }
