@@ -141,7 +141,17 @@ describe('two routers with keys, certificates and settings of tenants in Redis',
       const flood = ROUTERS.map((router) => call(router, HTTP, { key: shop.key }, body(300)))
       return (await Promise.all(flood)).every(({ status }) => status === 429)
     })
-    await expectAll({ key: shop.key }, OVER_RATE)
+    for (const router of ROUTERS) {
+      for (const variant of VARIANTS) {
+        // what came in meanwhile, on a slow machine, is spent again
+        await until('the rest is told to wait', async () => {
+          const answer = await call(router, variant, { key: shop.key }, body(300))
+          if (OK.includes(answer.status ?? -1)) return false
+          assertStatus(answer, OVER_RATE)
+          return true
+        })
+      }
+    }
     await expectAll({ hasCertificate: true }, OK)
     const seconds = 5
     const taken = await takenBytes(shop.key, seconds)
