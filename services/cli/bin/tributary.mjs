@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=16
 // Starts the command under the Node that the project pins: a machine's own Node may be too old to
 // run TypeScript, and its message ("unknown file extension") would not tell anybody what to do.
 import { spawn } from 'node:child_process'
@@ -14,7 +14,7 @@ if (Number(process.versions.node.split('.')[0]) >= MAJOR_MIN) {
 } else {
   const require = createRequire(import.meta.url)
   const pinned = join(dirname(require.resolve('node/package.json')), 'bin', 'node')
-  const args = [fileURLToPath(entry), ...process.argv.slice(2)]
+  const args = [...process.execArgv, fileURLToPath(entry), ...process.argv.slice(2)]
   const child = spawn(pinned, args, { stdio: 'inherit' })
   for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   process.on('SIGINT', () => undefined) // a terminal sends it to the child itself

@@ -9,6 +9,7 @@ import { createWriteStream, readFileSync, readdirSync, type WriteStream } from '
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
+import { NODE_FLAGS } from '@tributary/common/collector-tuning'
 import { endWithUs } from '@tributary/common/testing/end-with-us'
 
 export interface ProcessOptions {
@@ -52,7 +53,8 @@ export class TributaryProcess {
     const { role, flags = [], nodeOptions = [], wrapper = [], failpoints } = options
     const command = options.command ?? COMMAND
     this.role = role
-    const [program, ...words] = [...wrapper, process.execPath, ...nodeOptions, command, role]
+    const nodeFlags = [...NODE_FLAGS, ...nodeOptions]
+    const [program, ...words] = [...wrapper, process.execPath, ...nodeFlags, command, role]
     this.#child = spawn(program, [...words, ...flags], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {

@@ -11,6 +11,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
+import { NODE_FLAGS } from '@tributary/common/collector-tuning'
 import { makeRoot, nativeFiles, writeImage } from '@tributary/e2e/kubernetes/image-archive'
 
 import { makeImageRoot } from './image-root.ts'
@@ -37,7 +38,7 @@ try {
     name,
     otherNames,
     layers: [base, upper],
-    entrypoint: ['/usr/bin/node', 'services/cli/src/main.js'],
+    entrypoint: ['/usr/bin/node', ...NODE_FLAGS, 'services/cli/src/main.js'],
     environment: ['PATH=/usr/bin:/bin', 'NODE_ENV=production', 'TRIBUTARY_HOST=0.0.0.0'],
     workingFolder: '/app',
     labels: {

@@ -54,7 +54,7 @@ export class RepeatRemoval {
     for (const record of await chain.recent(clock.nowUnixMs() - windowMs)) {
       try {
         for (const { hash, appendUnixMs } of await readSidecar(options.store, record)) {
-          removal.#window.add(hash, 0, appendUnixMs)
+          removal.#window.meet(hash, 0, appendUnixMs)
         }
       } catch (error) {
         if (toAppError(error).code === 'store_unavailable') throw error
@@ -86,8 +86,7 @@ export class RepeatRemoval {
     let storedBytes = 0
     if (removesBatches) {
       const { batchId } = header
-      if (this.#window.has(batchId, 0, appendUnixMs)) return wholeBatch(header)
-      this.#window.add(batchId, 0, appendUnixMs)
+      if (this.#window.meet(batchId, 0, appendUnixMs)) return wholeBatch(header)
       storedHashes.set(batchId)
       storedBytes = HASH_BYTES
     }
@@ -96,11 +95,10 @@ export class RepeatRemoval {
     for (let chunk = 0; chunk < count; chunk++) {
       if (!removesChunks || removable[chunk] !== 1) continue
       const at = HASH_BYTES * chunk
-      if (this.#window.has(hashes, at, appendUnixMs)) {
+      if (this.#window.meet(hashes, at, appendUnixMs)) {
         ranges.push(rowStarts[chunk]!, rowStarts[chunk]! + rowCounts[chunk]!)
         suppressedRows += rowCounts[chunk]!
       } else {
-        this.#window.add(hashes, at, appendUnixMs)
         for (let byte = 0; byte < HASH_BYTES; byte++) {
           storedHashes[storedBytes + byte] = hashes[at + byte]!
         }

@@ -38,31 +38,34 @@ export class RepeatWindow {
     return this.#evicted
   }
 
-  /** True if the 16-byte hash at `at` was added within the window before `nowMs` (append time). */
-  has(hashes: Uint8Array, at: number, nowMs: number): boolean {
-    const entry = this.#find(wordsOf(hashes, at))
-    return entry >= 0 && nowMs - this.#timesMs[entry]! <= this.#windowMs
-  }
-
-  /** Remembers a stored chunk; `timeMs` is its append time in Unix milliseconds. */
-  add(hashes: Uint8Array, at: number, timeMs: number): void {
+  /**
+   * True if the 16-byte hash at `at` was met within the window before `timeMs`, its append time in
+   * Unix milliseconds; any other is remembered from then on. One probe does both: in a window of
+   * millions it is the cache misses that cost.
+   */
+  meet(hashes: Uint8Array, at: number, timeMs: number): boolean {
     this.#expire(timeMs)
     const words = wordsOf(hashes, at)
     const known = this.#find(words)
     if (known >= 0) {
-      this.#timesMs[known] = Math.max(this.#timesMs[known]!, timeMs)
-      return
+      const isRepeat = timeMs - this.#timesMs[known]! <= this.#windowMs
+      // only where clocks went back: what is older than the window has left it
+      if (!isRepeat) this.#timesMs[known] = timeMs
+      return isRepeat
     }
     if (this.#size === this.#capacity) this.#makeRoom()
-    const entry = (this.#head + this.#size) % this.#capacity
+    const next = this.#head + this.#size
+    const entry = next < this.#capacity ? next : next - this.#capacity
     for (let word = 0; word < HASH_WORDS; word++) {
       this.#hashes[entry * HASH_WORDS + word] = words[word]!
     }
     this.#timesMs[entry] = timeMs
     this.#size++
     this.#place(entry)
+    return false
   }
 
+  /** Called when the ring is full: it begins at the head and ends just before it. */
   #makeRoom(): void {
     if (this.#capacity >= this.#entriesMax) {
       this.#removeOldest()
@@ -72,12 +75,11 @@ export class RepeatWindow {
     const capacity = Math.min(this.#capacity * 2, this.#entriesMax)
     const hashes = new Int32Array(capacity * HASH_WORDS)
     const timesMs = new Float64Array(capacity)
-    for (let place = 0; place < this.#size; place++) {
-      const entry = (this.#head + place) % this.#capacity
-      const words = this.#hashes.subarray(entry * HASH_WORDS, (entry + 1) * HASH_WORDS)
-      hashes.set(words, place * HASH_WORDS)
-      timesMs[place] = this.#timesMs[entry]!
-    }
+    const older = this.#size - this.#head
+    hashes.set(this.#hashes.subarray(this.#head * HASH_WORDS))
+    hashes.set(this.#hashes.subarray(0, this.#head * HASH_WORDS), older * HASH_WORDS)
+    timesMs.set(this.#timesMs.subarray(this.#head))
+    timesMs.set(this.#timesMs.subarray(0, this.#head), older)
     this.#capacity = capacity
     this.#hashes = hashes
     this.#timesMs = timesMs

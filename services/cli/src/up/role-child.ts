@@ -5,6 +5,8 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+import { NODE_FLAGS } from '@tributary/common/collector-tuning'
+
 import { ChildProgram } from './child-program.ts'
 
 export interface RoleOptions {
@@ -85,7 +87,7 @@ export class RoleChild {
     const own = [`--member-name=${name}`, `--admin-port=${adminPort}`]
     this.#child = new ChildProgram({
       name,
-      command: [process.execPath, COMMAND, role, ...own, ...flags],
+      command: [process.execPath, ...NODE_FLAGS, COMMAND, role, ...own, ...flags],
       environment,
       logFile: join(folder, 'logs', `${name}.log`),
     })

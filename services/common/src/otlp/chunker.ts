@@ -17,7 +17,7 @@ import type { ByteDictionary } from '../columnar/byte-dictionary.ts'
 import type { Signal } from '../signal.ts'
 import { LIMITS } from '../limits.ts'
 import { DigestCounts, digestBytes, digestWords, hashRange } from './chunk-hash.ts'
-import type { ProtobufWriter } from './protobuf-writer.ts'
+import { ProtobufWriter } from './protobuf-writer.ts'
 
 /** Keeps the rows of a chunk of tiny items well below those of a batch. */
 export const CHUNK_ITEMS_MAX = 4096
@@ -36,17 +36,25 @@ export interface ChunkContext {
   beginChunk(from: number, end: number): void
 }
 
+/** What chunkers of one request after the other work with: of one request at a time. */
+export class ChunkMemory {
+  /** The chunk at hand. */
+  readonly preimage = new ProtobufWriter()
+  readonly firstContent = new Int32Array(digestWords.length)
+  /** Contents of the request; made by its second one. */
+  readonly contents = new DigestCounts()
+}
+
 export class Chunker {
   readonly #body: Uint8Array
   readonly #view: DataView
   readonly #context: ChunkContext
   readonly #signal: Signal
   readonly #tenant: string
+  readonly #memory: ChunkMemory
   readonly #preimage: ProtobufWriter
   readonly #removesRepeats: boolean
   #contentCount = 0
-  readonly #firstContent = new Int32Array(4)
-  #contents: DigestCounts | undefined = undefined
   #rowStart = 0
   #itemCount = 0
   #byteCount = 0
@@ -57,7 +65,7 @@ export class Chunker {
   #continued: Uint8Array | undefined
 
   /**
-   * `preimage` is the chunker's own until its last `cut`; without `removesRepeats` no chunk may ever be
+   * `memory` is the chunker's own until its last `cut`; without `removesRepeats` no chunk may ever be
    * dropped as one.
    */
   constructor(
@@ -66,7 +74,7 @@ export class Chunker {
     body: Uint8Array,
     view: DataView,
     context: ChunkContext,
-    preimage: ProtobufWriter,
+    memory: ChunkMemory,
     removesRepeats: boolean,
   ) {
     this.#signal = signal
@@ -74,7 +82,8 @@ export class Chunker {
     this.#body = body
     this.#view = view
     this.#context = context
-    this.#preimage = preimage
+    this.#memory = memory
+    this.#preimage = memory.preimage
     this.#removesRepeats = removesRepeats
     this.#isRemovable = removesRepeats
   }
@@ -170,17 +179,18 @@ export class Chunker {
 
   /** Equal chunks of one request differ by their ordinal: all of them are meant. */
   #distinguish(): void {
+    const { firstContent, contents } = this.#memory
     this.#contentCount += 1
     if (this.#contentCount === 1) {
       // most small requests have no other
-      this.#firstContent.set(digestWords)
+      firstContent.set(digestWords)
       return
     }
-    if (this.#contents === undefined) {
-      this.#contents = new DigestCounts()
-      this.#contents.add(this.#firstContent)
+    if (this.#contentCount === 2) {
+      contents.clear()
+      contents.add(firstContent)
     }
-    const ordinal = this.#contents.add(digestWords)
+    const ordinal = contents.add(digestWords)
     if (ordinal === 0) return
     const preimage = this.#preimage
     preimage.clear()

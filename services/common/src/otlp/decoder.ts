@@ -6,10 +6,10 @@ import { strict as assert } from 'node:assert'
 import { BatchBuilder } from '../columnar/batch-builder.ts'
 import type { Signal } from '../signal.ts'
 import type { ChunkRoute } from './chunk-route.ts'
+import { ChunkMemory } from './chunker.ts'
 import type { DecodeCounters, DecodeTally } from './decode-tally.ts'
 import { TimeWindow } from './item-times.ts'
 import { OwnBatches, type OwnBatchesOptions } from './own-batches.ts'
-import { ProtobufWriter } from './protobuf-writer.ts'
 import { RequestDecoder } from './request-decoder.ts'
 import type { TouchedBatches } from './touched-batches.ts'
 
@@ -22,7 +22,7 @@ const SLOW_STEPS_MAX = 2000
 const ITEM_NOUNS = { 1: 'log records', 2: 'spans', 3: 'data points' } as const
 
 /** Of all decodes that run to their end in one go. */
-const sharedPreimage = new ProtobufWriter()
+const sharedChunkMemory = new ChunkMemory()
 const noClock = (): number => 0
 const sameBatch = (current: BatchBuilder): BatchBuilder => current
 const noBatch = (): never => assert.fail('a request without a route has one batch')
@@ -84,7 +84,7 @@ export function decodeInto(
       body,
       window: windowOf(options),
       slowStepsMax: SLOW_STEPS_MAX,
-      preimage: sharedPreimage,
+      chunkMemory: sharedChunkMemory,
       removesRepeats: options.removesRepeats ?? true,
       monotonicMs: noClock,
       nextBatch: sameBatch,
@@ -125,7 +125,7 @@ export function decodeRouted(
       body,
       window: windowOf(options),
       slowStepsMax: SLOW_STEPS_MAX,
-      preimage: sharedPreimage,
+      chunkMemory: sharedChunkMemory,
       removesRepeats: options.removesRepeats ?? true,
       monotonicMs: noClock,
       nextBatch: sameBatch,
@@ -174,7 +174,7 @@ export class LargeRequestDecoder {
         body,
         window: windowOf(options),
         slowStepsMax: Infinity,
-        preimage: new ProtobufWriter(),
+        chunkMemory: new ChunkMemory(),
         removesRepeats: options.removesRepeats ?? true,
         monotonicMs,
         nextBatch: (current, chunkBytes) => own.next(current, chunkBytes),

@@ -10,14 +10,13 @@ import { AppError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import { Signal } from '../signal.ts'
 import type { ChunkRoute } from './chunk-route.ts'
-import { Chunker, type ChunkContext } from './chunker.ts'
+import { Chunker, type ChunkContext, type ChunkMemory } from './chunker.ts'
 import { DecodeTally, Reason } from './decode-tally.ts'
 import { decodeItem } from './item-decoder.ts'
 import { joinHalves, type TimeWindow } from './item-times.ts'
 import { leadTimeUnixNano } from './lead-time.ts'
 import { RESOURCE_PART, SCOPE_PART } from './message-schema.ts'
 import { MetricWalk } from './metric-walk.ts'
-import type { ProtobufWriter } from './protobuf-writer.ts'
 import {
   REJECTED_PART,
   internBytes,
@@ -43,8 +42,8 @@ export interface RequestContext {
   readonly window: TimeWindow
   /** More slow steps than this end the decode with a SlowRequest. */
   readonly slowStepsMax: number
-  /** Working memory of the chunk at hand; the decoder's alone until it is done. */
-  readonly preimage: ProtobufWriter
+  /** The decoder's alone until it is done. */
+  readonly chunkMemory: ChunkMemory
   /** Whether chunks may be dropped as repeats at all. */
   readonly removesRepeats: boolean
   /** Now, in the clock of the deadlines given to `run`. */
@@ -90,8 +89,8 @@ export class RequestDecoder implements ChunkContext {
     this.#context = context
     this.builder = builder
     this.#view = viewOf(context.body)
-    const { signal, tenant, body, preimage, removesRepeats } = context
-    this.#chunker = new Chunker(signal, tenant, body, this.#view, this, preimage, removesRepeats)
+    const { signal, tenant, body, chunkMemory, removesRepeats } = context
+    this.#chunker = new Chunker(signal, tenant, body, this.#view, this, chunkMemory, removesRepeats)
     this.#metric = signal === Signal.metrics ? new MetricWalk() : NO_METRIC
   }
 

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 
+import { NODE_FLAGS } from '@tributary/common/collector-tuning'
+
 import { filesEndingWith, importsOf, isBareBuiltin, isTestCode, readText } from './source-tree.ts'
 
 interface Manifest {
@@ -52,6 +54,14 @@ describe('packages', () => {
         .map(([name, version]) => `${path}: ${name}@${version}`),
     )
     assert.deepEqual(problems, [])
+  })
+
+  it('start Node with the flags that only its start takes', () => {
+    const [shebang] = readText('services/cli/bin/tributary.mjs').split('\n')
+    assert.equal(shebang, `#!/usr/bin/env -S node ${NODE_FLAGS.join(' ')}`)
+    const words = ['node', ...NODE_FLAGS, 'services/cli/src/main.js']
+    const entryPoint = `ENTRYPOINT [${words.map((word) => JSON.stringify(word)).join(', ')}]`
+    assert.ok(readText('deploy/Dockerfile').includes(entryPoint), entryPoint)
   })
 
   it('pin the foreign readers exactly', () => {
