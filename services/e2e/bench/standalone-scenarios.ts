@@ -75,6 +75,10 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     pool: { ...LOGS, resources: 100, resourcesInAll: 10_000 },
     shape: GRPC,
   },
+  'logs gRPC, 100,000 resources, 10 a request': {
+    pool: { ...LOGS, resourcesInAll: 100_000 },
+    shape: GRPC,
+  },
   'logs gRPC, 100,000 resources': {
     pool: { ...LOGS, resources: 500, resourcesInAll: 100_000, requests: 200 },
     shape: GRPC,
@@ -90,6 +94,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
 /** Which row a scenario is compared with. */
 export const COMPARED_WITH: Readonly<Record<string, string>> = {
   'logs gRPC, 10,000 resources': 'logs gRPC, 1,000 records of 10 services',
+  'logs gRPC, 100,000 resources, 10 a request': 'logs gRPC, 1,000 records of 10 services',
   'logs gRPC, 100,000 resources': 'logs gRPC, 1,000 records of 10 services',
 }
 

@@ -39,6 +39,23 @@ describe('PayloadPool', () => {
       assert.equal(hashes.size, chunks)
     })
   }
+
+  it('goes round among more resources than it holds', () => {
+    const inAll = 1000
+    const options = { records: 8, resources: 4, resourcesInAll: inAll, requests: 50, seed: 1 }
+    const pool = new PayloadPool({ signal: 'logs', ...options })
+    const pods = new Set<string>()
+    const calls = inAll / options.resources
+    for (let call = 0; call < calls; call++) {
+      const request = pool.take()!
+      const text = request.body.toString('latin1')
+      const found = [...text.matchAll(/service-\d+-7d4b9c6f5-([0-9a-f]{5})/g)]
+      assert.equal(found.length, options.resources)
+      for (const [, pod] of found) pods.add(pod!)
+      pool.give(request)
+    }
+    assert.equal(pods.size, inAll)
+  })
 })
 
 const NOTHING_ODD = { duplicateKeys: 0, invalidStrings: 0, truncatedStrings: 0, invalidIds: 0 }

@@ -22,6 +22,11 @@ interface Field {
 
 /** Field numbers from the request to the items: Resource*, Scope*, item. */
 const ITEM_PATH = [1, 2, 2]
+/** From the request to the attributes of resources: Resource*, Resource, KeyValue. */
+const ATTRIBUTE_PATH = [1, 1, 1]
+/** Ends with the number of the resource (testing/payloads). */
+const POD_KEY = 'k8s.pod.name'
+export const POD_DIGITS = 5
 /** Of a metric: gauge, sum, histogram, exponential histogram and summary. */
 const DATA_FIELDS = new Set([5, 7, 9, 10, 11])
 const DATA_POINTS_FIELD = 1
@@ -52,16 +57,30 @@ export function protobufMarks(signal: SignalName, body: Buffer): Marks {
   return { ids, times }
 }
 
+/** Where the number of the pod stands in each resource, as `POD_DIGITS` hexadecimal digits. */
+export function podMarks(body: Buffer): number[] {
+  const request = { number: 0, start: 0, end: body.length }
+  return childrenAt(body, request, ATTRIBUTE_PATH)
+    .map((attribute) => fieldsOf(body, attribute))
+    .filter(([key]) => body.toString('latin1', key!.start, key!.end) === POD_KEY)
+    .map(([, value]) => value!.end - POD_DIGITS)
+}
+
 /** Log records, spans or data points. */
 function itemsOf(signal: SignalName, body: Buffer): Field[] {
-  let parts: Field[] = [{ number: 0, start: 0, end: body.length }]
-  for (const wanted of ITEM_PATH) {
-    parts = parts.flatMap((part) => fieldsOf(body, part).filter(({ number }) => number === wanted))
-  }
+  const parts = childrenAt(body, { number: 0, start: 0, end: body.length }, ITEM_PATH)
   if (signal !== 'metrics') return parts
   return parts
     .flatMap((metric) => fieldsOf(body, metric).filter(({ number }) => DATA_FIELDS.has(number)))
     .flatMap((data) => fieldsOf(body, data).filter(({ number }) => number === DATA_POINTS_FIELD))
+}
+
+function childrenAt(body: Buffer, message: Field, path: readonly number[]): Field[] {
+  let parts = [message]
+  for (const wanted of path) {
+    parts = parts.flatMap((part) => fieldsOf(body, part).filter(({ number }) => number === wanted))
+  }
+  return parts
 }
 
 function fieldsOf(body: Buffer, { start, end }: Field): Field[] {

@@ -4,12 +4,14 @@
  * that removes retries would rightly drop the second copy of an equal chunk, and because rows that
  * repeat would compress as no real ones do.
  *
+ * Where more resources exist than the pool holds, each round brings its next ones.
+ *
  * Invariant: a body that is under way is not touched; it comes back by `give`.
  */
 import type { SignalName } from '@tributary/common/signal'
 import { jsonPayload } from '@tributary/common/testing/json-payload'
 import { payload, type PayloadOptions } from '@tributary/common/testing/payloads'
-import { protobufMarks, type Marks } from './payload-marks.ts'
+import { POD_DIGITS, podMarks, protobufMarks, type Marks } from './payload-marks.ts'
 
 export interface PoolOptions extends PayloadOptions {
   readonly signal: SignalName
@@ -23,6 +25,8 @@ export interface PooledRequest {
   readonly body: Buffer
   /** Positions of what changes in every round. */
   readonly marks: Marks
+  /** Of the pods that move on as well; empty where the pool holds all resources. */
+  readonly pods: readonly number[]
   rounds: number
 }
 
@@ -36,6 +40,9 @@ const TIME_DIGITS = 19
 export class PayloadPool {
   readonly #free: PooledRequest[] = []
   readonly #roundNanos: number
+  /** Resources of one round, and those that exist. */
+  readonly #resources: number
+  readonly #resourcesInAll: number
   readonly #isJson: boolean
   readonly records: number
   readonly requests: number
@@ -50,11 +57,16 @@ export class PayloadPool {
     this.signal = options.signal
     this.#isJson = options.encoding === 'json'
     this.#roundNanos = options.requests * CALL_NANOS
+    const { resources = 1, resourcesInAll = resources } = options
+    this.#resources = resources * options.requests
+    this.#resourcesInAll = resourcesInAll
+    const movesPods = this.#resources < resourcesInAll
+    if (movesPods && this.#isJson) throw new Error('JSON pools hold all of their resources')
     for (let call = 0; call < options.requests; call++) {
       const binary = payload(options.signal, { ...options, call })
       const body = Buffer.from(this.#isJson ? jsonPayload(options.signal, binary) : binary)
       const marks = this.#isJson ? findJsonMarks(body) : protobufMarks(options.signal, body)
-      this.#free.push({ body, marks, rounds: 0 })
+      this.#free.push({ body, marks, pods: movesPods ? podMarks(body) : [], rounds: 0 })
       this.bytes += body.length
     }
   }
@@ -77,10 +89,15 @@ export class PayloadPool {
     this.#free.push(request)
   }
 
-  #moveOn({ body, marks, rounds }: PooledRequest): void {
+  #moveOn({ body, marks, pods, rounds }: PooledRequest): void {
     if (marks.times.length === 0) throw new Error('pool without times ran out of requests')
     if (this.#isJson) moveJsonOn(body, marks, rounds, this.#roundNanos)
     else moveBinaryOn(body, marks, this.#roundNanos)
+    for (const at of pods) {
+      const pod = Number.parseInt(body.toString('latin1', at, at + POD_DIGITS), 16)
+      const next = (pod + this.#resources) % this.#resourcesInAll
+      body.write(next.toString(16).padStart(POD_DIGITS, '0'), at, 'latin1')
+    }
   }
 }
 
