@@ -17,6 +17,7 @@ import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
+import type { PayloadPool } from '../src/load/payload-pool.ts'
 import { resetPeakRss, usageOf } from './process-usage.ts'
 import { poolOf, StandaloneSession, type LoadShape } from './standalone-session.ts'
 
@@ -27,28 +28,37 @@ const HOLD_FLAGS = [
   '--memtable-bytes-max=4GiB',
   '--wal-bytes-max=16GiB',
 ]
+const UNFLUSHED_BYTES = 'tributary_ingester_unflushed_bytes'
+const SEND_SECONDS = 0.1
 const GRPC: LoadShape = { transport: 'grpc', connections: 16, inFlight: 64 }
 
 const flags = parseBenchFlags({ runs: 3, seconds: 10 }, { 'idle-seconds': 30 })
 const seconds = flags.isSmoke ? 0.3 : flags.seconds
 
-/** Requests of 1, 10 and 1,000 records, all held in memory, then flushed. */
+/** What a flush holds by default: `--flush-bytes`. */
+const FLUSH_BYTES = flags.isSmoke ? 64 * 1024 : 64 * 2 ** 20
+/** Small flushes first, until the process has its working size: what it grows by afterwards are rows. */
+const WARM_FLUSHES = 6
+const WARM_BYTES = FLUSH_BYTES / 8
+
+/** Requests of 1, 10 and 1,000 records: a whole flush's worth held in memory, then flushed. */
 async function benchMemory(records: number): Promise<BenchRow> {
   const samples: Record<string, number[]> = {}
   for (let run = 0; run < flags.runs; run++) {
     const resources = Math.min(10, records)
-    const requests = flags.isSmoke ? 20 : Math.ceil(20_000 / records)
-    const pool = poolOf({ signal: 'logs', records, resources, requests })
+    const poolRequests = flags.isSmoke ? 20 : Math.ceil(20_000 / records)
+    const pool = poolOf({ signal: 'logs', records, resources, requests: poolRequests })
     const session = await StandaloneSession.start(HOLD_FLAGS)
     try {
-      // until the process has its working size: what it grows by afterwards are rows
-      await session.send(pool, GRPC, seconds / 3)
-      await session.settle()
+      for (let warm = 0; warm < WARM_FLUSHES; warm++) {
+        await sendUntilHeld(session, pool, WARM_BYTES)
+        await session.settle()
+      }
       resetPeakRss(session.pid)
       const rssBefore = usageOf(session.pid).rssBytes
-      const load = await session.send(pool, GRPC, seconds)
-      const otlpBytes = (load.requests * pool.bytes) / pool.requests
-      const accountedBytes = await session.metric('tributary_ingester_unflushed_bytes')
+      const requests = await sendUntilHeld(session, pool, FLUSH_BYTES)
+      const otlpBytes = (requests * pool.bytes) / pool.requests
+      const accountedBytes = await session.metric(UNFLUSHED_BYTES)
       const held = usageOf(session.pid)
       await session.settle()
       const flushed = usageOf(session.pid)
@@ -57,7 +67,7 @@ async function benchMemory(records: number): Promise<BenchRow> {
         accountedBytesPerOtlpByte: accountedBytes / otlpBytes,
         rssGrowthPerOtlpByte: (held.rssBytes - rssBefore) / otlpBytes,
         peakRssGrowthPerOtlpByte: (flushed.peakRssBytes - rssBefore) / otlpBytes,
-        accountedBytesPerRecord: accountedBytes / load.records,
+        accountedBytesPerRecord: accountedBytes / (requests * records),
         otlpMb: otlpBytes / 1e6,
         peakRssMb: flushed.peakRssBytes / 1e6,
       })
@@ -66,6 +76,21 @@ async function benchMemory(records: number): Promise<BenchRow> {
     }
   }
   return benchRow(`memory, ${records} records per request`, samples)
+}
+
+/** Sends until so many bytes are unflushed; the requests that it took. */
+async function sendUntilHeld(
+  session: StandaloneSession,
+  pool: PayloadPool,
+  bytes: number,
+): Promise<number> {
+  let requests = 0
+  do {
+    const load = await session.send(pool, GRPC, SEND_SECONDS)
+    assert.deepEqual(load.failures, {})
+    requests += load.requests
+  } while ((await session.metric(UNFLUSHED_BYTES)) < bytes)
+  return requests
 }
 
 /** kill -9 with a full log; the restart reads it back, by default settings or flushing nothing. */
