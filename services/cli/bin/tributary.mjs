@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=16
+#!/usr/bin/env -S node --max-semi-space-size=16 --no-allocation-site-pretenuring
 // Starts the command under the Node that the project pins: a machine's own Node may be too old to
 // run TypeScript, and its message ("unknown file extension") would not tell anybody what to do.
 import { spawn } from 'node:child_process'

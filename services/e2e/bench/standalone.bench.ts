@@ -13,6 +13,7 @@ import {
   type BenchFlags,
   type BenchRow,
 } from '@tributary/common/bench/bench-harness'
+import { NODE_FLAGS } from '@tributary/common/collector-tuning'
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -27,6 +28,8 @@ import { poolOf, StandaloneSession, type PhaseResult } from './standalone-sessio
 
 const WARM_SECONDS = 4
 const SMOKE_SECONDS = 0.3
+/** Between two syncs of the log under small requests. */
+const HOLD_MS = 5
 
 function secondsOf(flags: BenchFlags): { warm: number; run: number } {
   return flags.isSmoke
@@ -126,13 +129,14 @@ function phaseFigures(phases: readonly PhaseResult[], pool: PayloadPool) {
   }
 }
 
-/** 10-record requests: what the product adds to an empty handler of its own receiver. */
+/** 10-record requests: what the product adds to empty handlers of its own receiver. */
 async function benchSmallRequests(flags: BenchFlags): Promise<BenchRow[]> {
   const floor = 'empty handler, 10-record requests, 64 connections'
   const pool = poolOf(SMALL_REQUESTS.pool)
   const { shape } = SMALL_REQUESTS
   const seconds = secondsOf(flags)
-  const emptyCosts = await emptyHandlerCosts(pool, flags, seconds)
+  const emptyCosts = await emptyHandlerCosts(pool, flags, seconds, 0)
+  const heldCosts = await emptyHandlerCosts(pool, flags, seconds, HOLD_MS)
   const session = await StandaloneSession.start()
   try {
     await session.measure(pool, shape, seconds.warm)
@@ -149,6 +153,9 @@ async function benchSmallRequests(flags: BenchFlags): Promise<BenchRow[]> {
         floor,
       ),
       benchRow(floor, { cpuUsPerRequest: emptyCosts }),
+      benchRow('empty handler that answers as a sync does, 10-record requests, 64 connections', {
+        cpuUsPerRequest: heldCosts,
+      }),
     ]
   } finally {
     await session.stop()
@@ -159,8 +166,10 @@ async function emptyHandlerCosts(
   pool: PayloadPool,
   flags: BenchFlags,
   seconds: { warm: number; run: number },
+  holdMs: number,
 ): Promise<number[]> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'empty-receiver.ts')], {
+  const script = join(import.meta.dirname, 'empty-receiver.ts')
+  const child = spawn(process.execPath, [...NODE_FLAGS, script, String(holdMs)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   try {
