@@ -1,6 +1,7 @@
 /**
- * Every bound of the data path, each with its arithmetic. A setting may narrow or widen some of
- * them (config tables say which); nothing in the data path grows without one.
+ * Bounds that several steps of the data path keep to, each with its arithmetic; what bounds one step
+ * alone stands in its file. A setting may narrow or widen some of them (config tables say which);
+ * nothing in the data path grows without one.
  */
 export const LIMITS = {
   /** Wire and decompressed size of one request: the figure that collectors' docs assume. */
