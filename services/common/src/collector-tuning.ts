@@ -14,7 +14,8 @@
  * V8 learns where objects live long, and allocates those in the old generation from then on. For
  * streams of HTTP/2 that wait for a sync it learns it wrongly: each then keeps what it points at
  * alive until the next full collection, a fifth of all that requests allocate, and one-record
- * requests cost 44 or 58 us of CPU as it happens. Without it they cost 44 (docs/bench-journal.md).
+ * requests cost 44 or 58 us of CPU as it happens. Without it they cost 44 in runs that alternated
+ * (docs/bench-journal.md, which also names the part of it that is Node's and stays).
  *
  * V8 takes both when it starts, so whoever starts Node has to give them: `NODE_FLAGS`.
  */

@@ -53,6 +53,7 @@ export class TributaryProcess {
     const { role, flags = [], nodeOptions = [], wrapper = [], failpoints } = options
     const command = options.command ?? COMMAND
     this.role = role
+    // other builds get them too: comparisons are of code, not of flags
     const nodeFlags = [...NODE_FLAGS, ...nodeOptions]
     const [program, ...words] = [...wrapper, process.execPath, ...nodeFlags, command, role]
     this.#child = spawn(program, [...words, ...flags], {

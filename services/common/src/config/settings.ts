@@ -125,7 +125,8 @@ export const walSettings = {
     default: MIB,
     min: 4 * KIB,
     max: 64 * MIB,
-    sentence: 'A shared sync begins at the latest when this much waits for it.',
+    sentence:
+      'One shared write and sync takes at most this much of what waits, but always one batch.',
   }),
   walSegmentBytesMax: bytes({
     default: LIMITS.walSegmentBytesMax,

@@ -81,8 +81,6 @@ export function hashRange(bytes: Uint8Array, view: DataView, start: number, end:
 
 const WORDS = CHUNK_HASH_BYTES / 4
 const SLOTS_MIN = 64
-/** Kept for the next request; more is given back. */
-const SLOTS_KEPT_MAX = 4096
 /** Drawn per process: chunks can be made whose hashes share words, so slots come from a secret. */
 const SEED = randomInt(2 ** 32) | 0
 
@@ -101,16 +99,10 @@ export class DigestCounts {
   /** Place in the lists + 1, 0 where free. */
   #slots = new Int32Array(SLOTS_MIN)
 
-  /** Forgets all; the memory of a usual request stays. */
+  /** Forgets all, and keeps its memory. */
   clear(): void {
     this.#size = 0
-    if (this.#slots.length <= SLOTS_KEPT_MAX) {
-      this.#slots.fill(0)
-    } else {
-      this.#words = new Int32Array((WORDS * SLOTS_MIN) / 2)
-      this.#counts = new Int32Array(SLOTS_MIN / 2)
-      this.#slots = new Int32Array(SLOTS_MIN)
-    }
+    this.#slots.fill(0)
   }
 
   /** Counts `words` once more; returns how often it had come before. */

@@ -41,7 +41,7 @@ export class ChunkMemory {
   /** The chunk at hand. */
   readonly preimage = new ProtobufWriter()
   readonly firstContent = new Int32Array(digestWords.length)
-  /** Contents of the request; made by its second one. */
+  /** Contents of the request; filled from its second one on. Steps of a synchronous decode bound it. */
   readonly contents = new DigestCounts()
 }
 

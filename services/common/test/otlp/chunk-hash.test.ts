@@ -68,7 +68,6 @@ test('DigestCounts tells how often a hash has come, however many there are', () 
       assert.equal(counts.add(digestWords), round)
     }
   }
-  // what was large gives its memory back, what was small keeps it: both forget
   for (const added of [3, 1]) {
     counts.clear()
     for (let i = 0; i < added; i++) {

@@ -81,7 +81,7 @@ export async function runCrashes(options: CrashRunOptions): Promise<CrashRunResu
     const point =
       cycle % 2 === 0 ? undefined : nextPoint(killsAt, missesAt, options.firstPoint ?? 0)
     const misses = missesAt.get(point?.name ?? '') ?? 0
-    const where = await runCycle(scene, point, misses > 0)
+    const where = await runCycle(scene, point, { isRare: misses > 0 })
     kills++
     if (point !== undefined && where !== point.name) missesAt.set(point.name, misses + 1)
     killsAt.set(where, (killsAt.get(where) ?? 0) + 1)
@@ -138,14 +138,14 @@ async function prepare(seed: number): Promise<Scene> {
   return { dataDir, flags: [...FLAGS, ...ports], ledger, clients, random: new SeededRandom(seed) }
 }
 
-/** One life of the process, killed when it first passes the point or later; returns how it ended. */
+/** One life of the process; a rare point kills when it is first passed. Returns how it ended. */
 async function runCycle(
   scene: Scene,
   crashPoint: CrashPoint | undefined,
-  atFirst: boolean,
+  { isRare }: { readonly isRare: boolean },
 ): Promise<string> {
   const { dataDir, flags, clients, random } = scene
-  const hit = atFirst ? 1 : 1 + random.below(4)
+  const hit = isRare ? 1 : 1 + random.below(4)
   const point = crashPoint?.name
   const failpoints = point && `${point}=exit@${String(crashPoint.isAtStart === true ? 1 : hit)}`
   let standalone: StandaloneProcess

@@ -62,6 +62,9 @@ export class PayloadPool {
     this.#resourcesInAll = resourcesInAll
     const movesPods = this.#resources < resourcesInAll
     if (movesPods && this.#isJson) throw new Error('JSON pools hold all of their resources')
+    if (movesPods && resourcesInAll % this.#resources !== 0) {
+      throw new Error('rounds of a pool must come out even with all resources')
+    }
     for (let call = 0; call < options.requests; call++) {
       const binary = payload(options.signal, { ...options, call })
       const body = Buffer.from(this.#isJson ? jsonPayload(options.signal, binary) : binary)
